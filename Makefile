@@ -1,0 +1,78 @@
+# holdfast
+#
+# make build, make demo and make test need Go and git only.
+# The other targets name the programs they need.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The version comes from git by ldflags; Go's own stamp fails in clones of another owner.
+BUILDFLAGS := -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION)"
+
+# Everything but the end-to-end tests, which have a target of their own.
+UNIT = $$(go list ./... | grep -v '/test/e2e$$')
+
+# LIMIT ends a package's tests that hang.
+DURATION ?= 10m
+RATE     ?= 500
+N        ?= 9000
+FUZZTIME ?= 10s
+LIMIT    ?= 5m
+LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn hold bench-quick docs ci clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/holdfast
+	go build $(BUILDFLAGS) -o bin/holdfast ./cmd/holdfast
+
+demo: build ## build, serve the demo page and print its URL
+	bin/holdfast demo
+
+test: unit e2e ## all tests; those with foreign programs skip when a program is missing
+
+unit: ## unit tests, in shuffled order
+	go test -timeout $(LIMIT) -shuffle=on $(UNIT)
+
+e2e: ## end-to-end tests: the real binary between real clients and backends
+	go test -timeout $(LIMIT) -count=1 ./test/e2e/...
+
+race: ## unit tests under the race detector (needs a C compiler)
+	go test -timeout $(LIMIT) -race -short $(UNIT)
+
+verify: ## unit tests with assertions compiled in
+	go test -timeout $(LIMIT) -tags verify -short $(UNIT)
+
+fuzz-smoke: ## every fuzz target for FUZZTIME (10s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+lint: ## gofmt, go vet (also for arm64), shellcheck, golangci-lint
+	scripts/lint.sh $(LINT)
+
+fmt: ## rewrite the Go files as gofmt wants them
+	gofmt -w $$(git ls-files '*.go')
+
+arm64: ## build for arm64 and run the unit tests under qemu-user (needs qemu-aarch64)
+	scripts/arm64.sh
+
+churn: build ## random sessions for DURATION (10m) at RATE (500) a second; fails if one is lost
+	go run ./bench/churn -bin bin/holdfast -d $(DURATION) -rate $(RATE)
+
+hold: build ## N (9000) idle tunnels: memory, CPU, and what comes back after they close
+	go run ./bench/hold -bin bin/holdfast -n $(N) -settle 15s -max-bytes 512
+
+bench-quick: build ## holdfast beside nginx and haproxy, under 3 minutes
+	go run ./bench/quick -bin bin/holdfast
+
+docs: ## write docs/directives.md anew from the directive table
+	go test ./config -run TestReference -update
+
+ci: ## what .ci/run runs, on a machine that has the programs already
+	scripts/ci.sh
+
+clean: ## remove what the build made
+	rm -rf bin out

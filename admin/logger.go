@@ -1,0 +1,43 @@
+package admin
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"holdfast/observe"
+)
+
+// Logger writes error log lines from any goroutine that is not a shard: start, reload,
+// stop, resolver.
+type Logger struct {
+	mu   sync.Mutex
+	log  *observe.ErrorLog
+	sink Swapper
+}
+
+// Swapper takes whole lines off somebody's hands, as Sink.Swap says.
+type Swapper interface {
+	// Swap takes full, which is the Swapper's from then on, for an empty buffer.
+	Swap(full []byte) (empty []byte)
+}
+
+// NewLogger returns a logger that writes lines of at least the given level to sink.
+func NewLogger(sink Swapper, level observe.Level) *Logger {
+	pid := os.Getpid()
+	return &Logger{log: observe.NewErrorLog(level, pid, pid), sink: sink}
+}
+
+// Log writes one line. Lines are limited for each format, as ErrorLog.Append says.
+func (l *Logger) Log(level observe.Level, format string, args ...any) {
+	if !l.log.Enabled(level) {
+		return
+	}
+	now := time.Now().UnixNano()
+	entry := observe.Entry{NowNs: now, Level: level, Message: format, Text: fmt.Appendf([]byte{}, format, args...)}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	line := l.log.AppendSuppressed(nil, now)
+	l.sink.Swap(l.log.Append(line, &entry))
+}

@@ -1,0 +1,103 @@
+package config
+
+import "time"
+
+// clientDirectives are the rows about client connections and their tunnels.
+func clientDirectives() []Directive {
+	return []Directive{
+		{
+			Name: "keepalive_timeout", Contexts: ctxAll, Args: "timeout [header_timeout]", Default: "75s",
+			Doc: "How long an idle client connection stays open; 0 turns keep-alive off.",
+			min: 1, max: 2, read: readKeepaliveTimeout,
+		},
+		{
+			Name: "keepalive_requests", Contexts: ctxAll, Args: "number", Default: "1000",
+			Doc: "The number of requests on one client connection.",
+			min: 1, max: 1, read: readKeepaliveRequests,
+		},
+		{
+			Name: "keepalive_time", Contexts: ctxAll, Args: "time", Default: "1h",
+			Doc: "How long a client connection may carry new requests.",
+			min: 1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.KeepaliveTime }),
+		},
+		{
+			Name: "send_timeout", Contexts: ctxAll, Args: "time", Default: "60s",
+			Doc: "How long a client may pause reading a response.",
+			min: 1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.SendTimeout }),
+		},
+		{
+			Name: "lingering_close", Contexts: ctxAll, Args: "off | on | always", Default: "on",
+			Doc: "Whether to read on after the last response, so that the client gets to see it.",
+			min: 1, max: 1, read: readLingeringClose,
+		},
+		{
+			Name: "lingering_time", Contexts: ctxAll, Args: "time", Default: "30s",
+			Doc: "How long a lingering close may take.",
+			min: 1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.LingeringTime }),
+		},
+		{
+			Name: "lingering_timeout", Contexts: ctxAll, Args: "time", Default: "5s",
+			Doc: "How long a lingering close waits for more data.",
+			min: 1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.LingeringTimeout }),
+		},
+		{
+			Name: "tcp_nodelay", Contexts: ctxAll, Args: "on | off", Default: "on",
+			Doc: "TCP_NODELAY on both sides.",
+			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.TCPNodelay }),
+		},
+		{
+			Name: "tunnel_send_timeout", Contexts: ctxAll, Args: "time", Default: "240s",
+			Doc:       "How long one direction of a tunnel may stay blocked because its receiver does not read.",
+			Deviation: "Not in nginx with this meaning.",
+			min:       1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.TunnelSendTimeout }),
+		},
+	}
+}
+
+// requestDirectives are the rows about reading requests.
+func requestDirectives() []Directive {
+	const srv = CtxHTTP | CtxServer
+	return []Directive{
+		{
+			Name: "client_header_timeout", Contexts: srv, Args: "time", Default: "60s",
+			Doc:       "How long a client may take for a whole request head.",
+			Deviation: "Answered with 408 if a part of the head has come.",
+			min:       1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.ClientHeaderTimeout }),
+		},
+		{
+			Name: "client_body_timeout", Contexts: ctxAll, Args: "time", Default: "60s",
+			Doc: "How long a client may pause within a request body.",
+			min: 1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.ClientBodyTimeout }),
+		},
+		{
+			Name: "client_max_body_size", Contexts: ctxAll, Args: "size", Default: "1m",
+			Doc: "The largest request body; 0 means no limit. Beyond it: 413.",
+			min: 1, max: 1, read: size(0, func(s *Settings) *int64 { return &s.ClientMaxBodySize }),
+		},
+		{
+			Name: "client_header_buffer_size", Contexts: srv, Args: "size", Default: "1k",
+			Doc: "The first buffer for a request head.",
+			min: 1, max: 1, read: readHeaderBuffer,
+		},
+		{
+			Name: "large_client_header_buffers", Contexts: srv, Args: "number size", Default: "4 8k",
+			Doc: "What a request head may grow to. Beyond it: 414 for a long request line, else 400 or 431.",
+			min: 2, max: 2, read: readLargeBuffers,
+		},
+		{
+			Name: "merge_slashes", Contexts: srv, Args: "on | off", Default: "on",
+			Doc: "Whether several slashes in a row count as one when a location is looked for.",
+			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.MergeSlashes }),
+		},
+		{
+			Name: "underscores_in_headers", Contexts: srv, Args: "on | off", Default: "off",
+			Doc: "Whether header field names may have underscores.",
+			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.UnderscoresInHeaders }),
+		},
+		{
+			Name: "ignore_invalid_headers", Contexts: srv, Args: "on | off", Default: "on",
+			Doc: "Whether header fields with unusual names are dropped.",
+			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.IgnoreInvalidHeaders }),
+		},
+	}
+}

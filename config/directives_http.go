@@ -1,0 +1,88 @@
+package config
+
+// httpDirectives are the rows of the http structure: servers, locations, names and
+// logs.
+func httpDirectives() []Directive {
+	return []Directive{
+		{
+			Name: "server", Contexts: CtxHTTP, Args: "{ ... }", Doc: "A virtual server.",
+			form: block, repeat: true, phase: phaseDescend, read: readServer,
+		},
+		{
+			Name: "listen", Contexts: CtxServer, Default: "*:80, or *:8000 if not root",
+			Args: "address[:port[-port]] | port[-port] | unix:path [default_server] [reuseport] [shared] [backlog=number] " +
+				"[rcvbuf=size] [sndbuf=size] [so_keepalive=on|off|[idle]:[interval]:[count]] [deferred] " +
+				"[fastopen=number] [ipv6only=on|off] [bind]",
+			Doc: "An address that the server answers on.",
+			Deviation: "TCP keepalive is on by default. A second process on the same address is an error unless both " +
+				"say shared (not in nginx). reuseport changes nothing: every shard has its own socket. " +
+				"http2 has no effect, quic leaves the listener out, ssl and proxy_protocol are refused. " +
+				"A range has at most 1000 ports.",
+			min: 1, max: -1, repeat: true, read: readListen,
+		},
+		{
+			Name: "server_name", Contexts: CtxServer, Args: "name ...", Default: `""`,
+			Doc:       "The names of the server: exact, *.example.com, example.*, .example.com or ~regex.",
+			Deviation: "Regular expressions are those of RE2: no lookaround, no backreferences.",
+			min:       1, max: -1, repeat: true, read: readServerName,
+		},
+		{
+			Name: "location", Contexts: CtxServer | CtxLocation, Args: "[= | ~ | ~* | ^~] uri { ... } | @name { ... }",
+			Doc: "What to do with the requests of a path.",
+			Deviation: "A location with neither proxy_pass nor return answers 404. " +
+				"Regular expressions are those of RE2: no lookaround, no backreferences.",
+			min: 1, max: 2, form: block, repeat: true, phase: phaseDescend, read: readLocation,
+		},
+		{
+			Name: "return", Contexts: CtxServer | CtxLocation, Args: "code [text] | code URL | URL",
+			Doc: "Answers at once; code 444 closes the connection without an answer.",
+			min: 1, max: 2, repeat: true, read: readReturn,
+		},
+		{
+			Name: "map", Contexts: CtxHTTP, Args: "string $variable { ... }",
+			Doc:       "Defines a variable whose value depends on another text.",
+			Deviation: "Regular expressions are those of RE2: no lookaround, no backreferences.",
+			min:       2, max: 2, form: block, repeat: true, phase: phaseDefine, read: readMap,
+		},
+		{
+			Name: "log_format", Contexts: CtxHTTP, Args: "name [escape=default|json|none] string ...",
+			Default:   "combined",
+			Doc:       "Names a form of access log lines.",
+			Deviation: "May be written behind the access_log that uses it.",
+			min:       2, max: -1, repeat: true, phase: phaseDefine, read: readLogFormat,
+		},
+		{
+			Name: "access_log", Contexts: ctxAll, Args: "path [format] | off", Default: "logs/access.log combined",
+			Doc: "Where requests are logged, and how.",
+			Deviation: "buffer= and flush= have no effect; gzip, if=, syslog: and variables in the path are refused. " +
+				"A tunnel has a line when it opens and one when it closes.",
+			min: 1, max: -1, repeat: true, read: readAccessLog,
+		},
+		{
+			Name: "tunnel_log", Contexts: ctxAll, Args: "path | off", Default: "the files of access_log",
+			Doc:       "Where the line at the close of a tunnel goes.",
+			Deviation: "Not in nginx.",
+			min:       1, max: 1, read: readTunnelLog,
+		},
+		{
+			Name: "default_type", Contexts: ctxAll, Args: "mime-type", Default: "text/plain",
+			Doc: "The Content-Type of a return with a text.",
+			min: 1, max: 1, read: readDefaultType,
+		},
+		staticDirective("root", CtxHTTP|CtxServer|CtxLocation, "path", 1),
+		staticDirective("alias", CtxLocation, "path", 1),
+		staticDirective("index", CtxHTTP|CtxServer|CtxLocation, "file ...", -1),
+	}
+}
+
+// staticDirective is the row of a directive about files, which is harmless where
+// every request is proxied or answered by return.
+func staticDirective(name string, contexts Context, args string, most int) Directive {
+	return Directive{
+		Name: name, Contexts: contexts, Args: args, Support: NoEffect,
+		Doc: "files are not served, and every request is proxied or answered by return",
+		Deviation: "An error where requests could have been answered with files: in the reach of a location with " +
+			"neither proxy_pass nor return, or of a server whose locations do not catch every path.",
+		min: 1, max: most, repeat: name == "index", read: readStatic,
+	}
+}

@@ -1,0 +1,120 @@
+package config
+
+import "strings"
+
+// group is a set of directives that are treated alike for the same reason.
+type group struct {
+	contexts Context
+	// reason is the Doc of every row.
+	reason string
+	// names are separated by blanks.
+	names string
+}
+
+// rows turns groups into rows that check nothing but the place.
+func rows(support Support, groups []group) []Directive {
+	var all []Directive
+	for _, g := range groups {
+		for _, name := range strings.Fields(g.names) {
+			all = append(all, Directive{
+				Name: name, Contexts: g.contexts, Args: "...", Doc: g.reason, Support: support,
+				max: -1, form: anyShape, repeat: true,
+			})
+		}
+	}
+	return all
+}
+
+// noEffectDirectives are the directives of nginx that cannot change what a request
+// does here, so that a warning is enough.
+func noEffectDirectives() []Directive {
+	all := rows(NoEffect, []group{
+		{CtxMain, "the kernel and the Go runtime place the threads", `worker_cpu_affinity worker_priority`},
+		{CtxMain | CtxEvents, "there is nothing of this kind to set", `debug_points env lock_file pcre_jit
+			ssl_engine ssl_object_cache_inheritable thread_pool timer_resolution worker_aio_requests
+			worker_rlimit_core working_directory`},
+		{CtxEvents, "every shard has its own listening sockets and its own epoll", `accept_mutex
+			accept_mutex_delay multi_accept use`},
+		{CtxEvents, "there is no debug log of single connections", `debug_connection`},
+		{ctxAll, "files are not served", `aio aio_write autoindex autoindex_exact_size autoindex_format
+			autoindex_localtime directio directio_alignment disable_symlinks etag gzip_static if_modified_since
+			log_not_found max_ranges open_file_cache open_file_cache_errors open_file_cache_events
+			open_file_cache_min_uses open_file_cache_valid output_buffers read_ahead sendfile sendfile_max_chunk
+			types types_hash_bucket_size types_hash_max_size`},
+		{ctxAll, "splice and small writes take its place", `postpone_output send_lowat tcp_nopush`},
+		{ctxAll, "responses pass as the upstream encoded them", `gzip gzip_buffers gzip_comp_level gzip_disable
+			gzip_hash gzip_http_version gzip_min_length gzip_no_buffer gzip_proxied gzip_types gzip_vary
+			gzip_window postpone_gzipping`},
+		{ctxAll, "clients are answered in HTTP/1.1", `http2 http2_body_preread_size http2_chunk_size
+			http2_idle_timeout http2_max_concurrent_pushes http2_max_concurrent_streams http2_max_field_size
+			http2_max_header_size http2_max_requests http2_push http2_push_preload http2_recv_buffer_size
+			http2_recv_timeout http3 http3_hq http3_max_concurrent_streams http3_max_table_capacity
+			http3_stream_buffer_size quic_active_connection_id_limit quic_bpf quic_gso quic_host_key quic_retry`},
+		{CtxHTTP | CtxServer | CtxLocation, "tables size themselves", `map_hash_bucket_size map_hash_max_size
+			proxy_headers_hash_bucket_size proxy_headers_hash_max_size server_names_hash_bucket_size
+			server_names_hash_max_size variables_hash_bucket_size variables_hash_max_size`},
+		{ctxAll, "bodies are streamed and never written to disk", `client_body_buffer_size
+			client_body_in_file_only client_body_in_single_buffer client_body_temp_path proxy_buffer_size
+			proxy_buffers proxy_busy_buffers_size proxy_max_temp_file_size proxy_send_lowat
+			proxy_temp_file_write_size proxy_temp_path subrequest_output_buffer_size`},
+		{ctxAll, "memory is managed differently", `connection_pool_size request_pool_size`},
+		{ctxAll, "the response names no version", `server_tokens`},
+		{ctxAll, "connections are closed the same way after every timeout", `reset_timedout_connection`},
+		{ctxAll, "it is about browsers that are gone", `ancient_browser ancient_browser_value keepalive_disable
+			modern_browser modern_browser_value msie_padding msie_refresh`},
+		{ctxAll, "the bound is built in", `keepalive_min_timeout max_headers`},
+		{ctxAll, "log files stay open", `open_log_file_cache`},
+		{ctxAll, "there are no subrequests, rewrites or error pages to say it about", `log_subrequest
+			proxy_intercept_errors recursive_error_pages rewrite_log uninitialized_variable_warn`},
+		{ctxAll, "nothing is cached", `proxy_cache_background_update proxy_cache_bypass proxy_cache_convert_head
+			proxy_cache_key proxy_cache_lock proxy_cache_lock_age proxy_cache_lock_timeout
+			proxy_cache_max_range_offset proxy_cache_methods proxy_cache_min_uses proxy_cache_path
+			proxy_cache_revalidate proxy_cache_use_stale proxy_cache_valid proxy_no_cache`},
+		{ctxAll, "fields of the upstream do not steer the proxy", `proxy_ignore_headers`},
+		{ctxAll, "TLS to the upstream is not in this version, and proxy_pass https:// is refused", `
+			proxy_ssl_certificate proxy_ssl_certificate_cache proxy_ssl_certificate_key proxy_ssl_ciphers
+			proxy_ssl_conf_command proxy_ssl_crl proxy_ssl_key_log proxy_ssl_name proxy_ssl_password_file
+			proxy_ssl_protocols proxy_ssl_server_name proxy_ssl_session_reuse proxy_ssl_trusted_certificate
+			proxy_ssl_verify proxy_ssl_verify_depth`},
+		{CtxHTTP | CtxServer, "TLS is not in this version, and listen ... ssl is refused", `ssl_buffer_size
+			ssl_ciphers ssl_dhparam ssl_early_data ssl_ecdh_curve ssl_prefer_server_ciphers ssl_protocols
+			ssl_session_cache ssl_session_ticket_key ssl_session_tickets ssl_session_timeout`},
+	})
+	for _, name := range []string{"resolver", "resolver_timeout"} {
+		all = append(all, Directive{
+			Name: name, Contexts: ctxAll | CtxUpstream, Args: "...", Support: NoEffect, max: -1, repeat: true, min: 1,
+			Doc:       "names are resolved when the configuration is read",
+			Deviation: "An error where a proxy_pass has variables: what they yield is not resolved.",
+			read:      readResolver,
+		})
+	}
+	return append(all, offDirective("proxy_cache"), offDirective("proxy_store"))
+}
+
+// offDirective is the row of a directive that is accepted only to say off.
+func offDirective(name string) Directive {
+	return Directive{
+		Name: name, Contexts: ctxAll, Args: "off", Default: "off", min: 1, max: 1,
+		Doc: "Accepted; nothing is cached or stored.", Deviation: "Anything but off is refused.",
+		read: func(l *level, n *node) {
+			if n.args[0] != "off" {
+				l.refused = true
+				l.add(Error, n.Position, "write off, or leave it out", "%q is not supported", n.name)
+			}
+		},
+	}
+}
+
+func readResolver(l *level, n *node) { l.resolvers = append(l.resolvers, n) }
+
+// checkResolvers judges resolver once all proxy_pass are known.
+func (l *loader) checkResolvers() {
+	for _, n := range l.resolvers {
+		if l.variablePass == nil {
+			l.warnNoEffect(n, "names are resolved when the configuration is read")
+			continue
+		}
+		l.add(Error, n.Position, "remove it, and let the variables yield names of upstream blocks or addresses",
+			"%q is not supported with the variables of the proxy_pass at %s", n.name, l.variablePass.Position)
+	}
+}

@@ -1,0 +1,109 @@
+package config
+
+import "time"
+
+const streams = "Bodies are always streamed: on is a warning."
+
+// proxyDirectives are the rows of proxying.
+func proxyDirectives() []Directive {
+	return []Directive{
+		{
+			Name: "proxy_pass", Contexts: CtxLocation, Args: "http://address[uri]",
+			Doc: "Where the requests of the location go: an address, unix:path:, or an upstream block.",
+			Deviation: "WebSocket upgrades pass without proxy_set_header Upgrade and Connection. https:// is refused. " +
+				"Names are resolved when the configuration is read; a name that only a variable yields must be " +
+				"that of an upstream block.",
+			min: 1, max: 1, read: readProxyPass,
+		},
+		{
+			Name: "proxy_http_version", Contexts: ctxAll, Args: "1.0 | 1.1", Default: "1.1",
+			Doc: "The HTTP version spoken to the upstream.",
+			Deviation: "The default is 1.1, as in recent nginx; upgrades are sent as 1.1 whatever is written. " +
+				"With 1.0 a chunked request body is refused with 411: nothing is buffered to find its length.",
+			min: 1, max: 1, read: readHTTPVersion,
+		},
+		{
+			Name: "proxy_set_header", Contexts: ctxAll, Args: "field value",
+			Default: "Host $proxy_host",
+			Doc:     "Sets a field of the request to the upstream. A level with any inherits none from outside.",
+			Deviation: "Not needed for WebSockets. Upgrade: h2c passes only where it is written out. " +
+				"Connection: upgrade is dropped from requests that are no upgrade.",
+			min: 2, max: 2, repeat: true, read: readSetHeader,
+		},
+		{
+			Name: "proxy_connect_timeout", Contexts: ctxAll, Args: "time", Default: "60s",
+			Doc: "How long one try to connect to the upstream may take.",
+			min: 1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.Proxy.ConnectTimeout }),
+		},
+		{
+			Name: "proxy_read_timeout", Contexts: ctxAll, Args: "time", Default: "60s; none for tunnels",
+			Doc:       "How long the upstream may pause sending.",
+			Deviation: "A tunnel has this timeout only where it is written, here or at an outer level.",
+			min:       1, max: 1, read: readProxyReadTimeout,
+		},
+		{
+			Name: "proxy_send_timeout", Contexts: ctxAll, Args: "time", Default: "60s; none for tunnels",
+			Doc:       "How long the upstream may pause reading.",
+			Deviation: "A tunnel has this timeout only where it is written, here or at an outer level.",
+			min:       1, max: 1, read: readProxySendTimeout,
+		},
+		{
+			Name: "proxy_socket_keepalive", Contexts: ctxAll, Args: "on | off", Default: "on",
+			Doc:       "TCP keepalive on connections to the upstream.",
+			Deviation: "The default is on: it finds dead peers of tunnels.",
+			min:       1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.Proxy.SocketKeepalive }),
+		},
+		{
+			Name: "proxy_buffering", Contexts: ctxAll, Args: "on | off", Default: "off",
+			Doc: "Accepted; responses are streamed.", Deviation: streams,
+			min: 1, max: 1, form: onOffOnly, read: readBuffering,
+		},
+		{
+			Name: "proxy_request_buffering", Contexts: ctxAll, Args: "on | off", Default: "off",
+			Doc: "Accepted; request bodies are streamed.", Deviation: streams,
+			min: 1, max: 1, form: onOffOnly, read: readBuffering,
+		},
+	}
+}
+
+// proxyFailureDirectives are the rows of what happens when a server fails, and of the
+// response fields that are hidden, passed or rewritten.
+func proxyFailureDirectives() []Directive {
+	return []Directive{
+		{
+			Name: "proxy_next_upstream", Contexts: ctxAll, Args: "error | timeout | off ...", Default: "error timeout",
+			Doc:       "After which failures the next server of the upstream is tried.",
+			Deviation: "Status codes, invalid_header and non_idempotent are refused.",
+			min:       1, max: -1, repeat: true, read: readNextUpstream,
+		},
+		{
+			Name: "proxy_next_upstream_tries", Contexts: ctxAll, Args: "number", Default: "0",
+			Doc: "The number of servers tried; 0 means no limit.",
+			min: 1, max: 1, read: readNextTries,
+		},
+		{
+			Name: "proxy_next_upstream_timeout", Contexts: ctxAll, Args: "time", Default: "0",
+			Doc: "How long all tries may take together; 0 means no limit.",
+			min: 1, max: 1,
+			read: duration(func(s *Settings) *time.Duration { return &s.Proxy.NextUpstreamTimeout }),
+		},
+		{
+			Name: "proxy_redirect", Contexts: ctxAll, Args: "default | off", Default: "default",
+			Doc:       "Whether the proxy_pass URL in Location and Refresh is replaced by the location's prefix.",
+			Deviation: "Replacements of one's own are refused.",
+			min:       1, max: 2, read: readRedirect,
+		},
+		{
+			Name: "proxy_pass_header", Contexts: ctxAll, Args: "field",
+			Doc: "Passes a response field that is hidden otherwise, such as Server.",
+			min: 1, max: 1, repeat: true,
+			read: headerList(func(s *Settings) *[]string { return &s.Proxy.PassHeaders }),
+		},
+		{
+			Name: "proxy_hide_header", Contexts: ctxAll, Args: "field",
+			Doc: "Hides a response field from the client.",
+			min: 1, max: 1, repeat: true,
+			read: headerList(func(s *Settings) *[]string { return &s.Proxy.HideHeaders }),
+		},
+	}
+}

@@ -1,0 +1,242 @@
+package config_test
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"holdfast/config"
+)
+
+// nginxFlags keep a test run of nginx inside the test's own folder.
+const nginxFlags = `client_body_temp_path DIR/a; proxy_temp_path DIR/b; fastcgi_temp_path DIR/c;
+uwsgi_temp_path DIR/d; scgi_temp_path DIR/e; access_log off;
+`
+
+// verdicts are bodies of the http context. nginx and holdfast must agree on each:
+// those under good are accepted by both, those under bad are refused by both.
+// PORT is a free port.
+var verdicts = struct{ good, bad []string }{
+	good: []string{
+		`server { listen 127.0.0.1:PORT; }`,
+		`server { listen 127.0.0.1:PORT default; } server { listen 127.0.0.1:PORT; }`,
+		`server { listen 127.0.0.1:PORT so_keepalive=30m::10; }`,
+		`server { listen 127.0.0.1:PORT so_keepalive=30; }`,
+		`server { listen 127.0.0.1:PORT backlog=16 rcvbuf=0 sndbuf=8k deferred reuseport fastopen=0 bind; }`,
+		`server { listen 127.0.0.1:PORT ipv6only=on; }`,
+		`server { listen unix:DIR/s; }`,
+		`server { listen 127.0.0.1:PORT; server_name _ "" .x.com *.x.com x.* x.com. EXAMPLE.com; }`,
+		`server { listen 127.0.0.1:PORT; server_name a a; } server { listen 127.0.0.1:PORT; server_name a; }`,
+		`server { listen 127.0.0.1:PORT; server_name ~^(?<n>.+)\.x$; return 200 $n; }`,
+		`server { listen 127.0.0.1:PORT; location "" { return 200; } }`,
+		`server { listen 127.0.0.1:PORT; location foo { return 200; } }`,
+		`server { listen 127.0.0.1:PORT; location /a { return 200; } location = /a { return 200; } }`,
+		`server { listen 127.0.0.1:PORT; location =/a { return 200; } location ~*\.x$ { return 200; } }`,
+		`server { listen 127.0.0.1:PORT; location ~ /a { location /a { return 200; } } }`,
+		`server { listen 127.0.0.1:PORT; location /a { location ~ b { return 200; } location = /a { return 200; } } }`,
+		`server { listen 127.0.0.1:PORT; location ~ "^/(a|b){2,3}$" { return 200; } }`,
+		`server { listen 127.0.0.1:PORT; location @a { proxy_pass http://127.0.0.1:1; } }`,
+		`server { listen 127.0.0.1:PORT; return 0; }`,
+		`server { listen 127.0.0.1:PORT; return 999 ""; }`,
+		`server { listen 127.0.0.1:PORT; return $scheme://x; }`,
+		`server { listen 127.0.0.1:PORT; return 200; return 201; }`,
+		`server { listen 127.0.0.1:PORT; return 200 "a;b}{" ; }`,
+		"server { listen 127.0.0.1:PORT; # comment ; } \\\n return 200 'a\nb'; }",
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass http://unix:/a/b:/; } }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass http://unix:/a/b; } }`,
+		`server { listen 127.0.0.1:PORT; location @x { proxy_pass http://unix:/a/b:; } }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass HTTP://127.0.0.1; } }`,
+		`server { listen 127.0.0.1:PORT; location ~ (.*) { proxy_pass http://127.0.0.1/$1; } }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass http://[::1]:8080/x; } }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass http://127.0.0.1:1/; proxy_redirect default; } }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass http://U; } } upstream u { server 127.0.0.1; }`,
+		`upstream u { server 127.0.0.1 down; } server { listen 127.0.0.1:PORT; }`,
+		`upstream u { server 127.0.0.1:1 weight=2 max_fails=0 fail_timeout=1m; server unix:/x backup; }`,
+		`upstream u { server 127.0.0.1; keepalive 4; keepalive_timeout 5s; keepalive_time 1h; keepalive_requests 5; }`,
+		`upstream u { server 127.0.0.1; zone z 64k; }`,
+		`map $uri $b { x 1; } map $uri $b { x 2; }`,
+		`map a$uri $b { hostnames; volatile; default x; *.x 1; .y 2; z.* 3; "" 4; ~^a 5; ~*b 6; \~c 7; \default 8; }`,
+		`log_format a escape=json;`,
+		`log_format a escape=none '$uri' "$host"; server { listen 127.0.0.1:PORT; access_log DIR/l a; access_log off; }`,
+		`server { listen 127.0.0.1:PORT; access_log DIR/l combined buffer=8k flush=1s; }`,
+		`client_max_body_size 1g; client_header_buffer_size 0; large_client_header_buffers 1 512;`,
+		`keepalive_timeout 0; keepalive_requests 0; keepalive_time 0;`,
+		`keepalive_timeout 75s 0;`,
+		`client_header_timeout "1h 30m"; client_body_timeout 1m30; send_timeout 500ms; lingering_time 1w;`,
+		`client_header_timeout 99999999999;`,
+		`tcp_nodelay ON; lingering_close ALWAYS; merge_slashes off; underscores_in_headers on; ignore_invalid_headers off;`,
+		`proxy_next_upstream error error; proxy_next_upstream_tries 3; proxy_next_upstream_timeout 5s;`,
+		`proxy_next_upstream off; proxy_next_upstream timeout;`,
+		`proxy_set_header A ""; proxy_set_header A b; proxy_hide_header X; proxy_pass_header Date; proxy_redirect off;`,
+		`proxy_http_version 1.0; proxy_socket_keepalive on; proxy_connect_timeout 1; proxy_read_timeout 7d;`,
+		`default_type ""; gzip on; sendfile on; types { a/b c; } types_hash_max_size 64; resolver 127.0.0.1;`,
+		`server { listen 127.0.0.1:PORT; root /x; index a; location / { return 204; } }`,
+		`"server" { "listen" "127.0.0.1:PORT"; }`,
+		`server { listen 127.0.0.1:PORT; error_log DIR/err warn; }`,
+	},
+	bad: []string{
+		`server { listen 127.0.0.1:PORT; location ~ ^/(a|b){2,3}$ { return 200; } }`,
+		`server { listen 127.0.0.1:PORT }`,
+		`server { listen 127.0.0.1:PORT;; }`,
+		`server { listen 127.0.0.1:PORT; } }`,
+		`server { listen 127.0.0.1:PORT; return 200 "a; }`,
+		`server { listen 127.0.0.1:PORT; location / { `,
+		`{ }`,
+		`server listen 80;`,
+		`server { listen 127.0.0.1:PORT; listen 127.0.0.1:PORT; }`,
+		`server { listen 127.0.0.1:PORT default; } server { listen 127.0.0.1:PORT default; }`,
+		`server { listen 127.0.0.1:PORT backlog=8; } server { listen 127.0.0.1:PORT backlog=8; }`,
+		`server { listen 127.0.0.1:PORT so_keepalive=::; }`,
+		`server { listen 127.0.0.1:PORT so_keepalive=500ms::; }`,
+		`server { listen 127.0.0.1:PORT backlog=-1; }`,
+		`server { listen 127.0.0.1:PORT ipv6only=maybe; }`,
+		`server { listen 127.0.0.1:PORT =; }`,
+		`server { listen 127.0.0.1:PORT weird; }`,
+		`server { listen :80; }`,
+		`server { listen [::1; }`,
+		`server { listen 70000; }`,
+		`server { listen 127.0.0.1:0; }`,
+		`server { listen unix:; }`,
+		`server { listen; }`,
+		`server { listen 127.0.0.1:PORT; server_name *; }`,
+		`server { listen 127.0.0.1:PORT; server_name *x.com; }`,
+		`server { listen 127.0.0.1:PORT; server_name a*b; } server { listen 127.0.0.1:PORT; }`,
+		`server { listen 127.0.0.1:PORT; server_name www.*.com; } server { listen 127.0.0.1:PORT; }`,
+		`server { listen 127.0.0.1:PORT; server_name a..b; } server { listen 127.0.0.1:PORT; }`,
+		`server { listen 127.0.0.1:PORT; server_name .; }`,
+		`server { listen 127.0.0.1:PORT; server_name ~; }`,
+		`server { listen 127.0.0.1:PORT; server_name ~(; }`,
+		`server { listen 127.0.0.1:PORT; server_name ~(?<x>a)(?<x>b); }`,
+		`server { listen 127.0.0.1:PORT; location /a { return 200; } location ^~ /a { return 200; } }`,
+		`server { listen 127.0.0.1:PORT; location = /a { return 200; } location = /a { return 200; } }`,
+		`server { listen 127.0.0.1:PORT; location ~ /a { location /b { return 200; } } }`,
+		`server { listen 127.0.0.1:PORT; location /a { location /b { return 200; } } }`,
+		`server { listen 127.0.0.1:PORT; location = /a { location /a { return 200; } } }`,
+		`server { listen 127.0.0.1:PORT; location /a { location @b { return 200; } } }`,
+		`server { listen 127.0.0.1:PORT; location @b { location /a { return 200; } } }`,
+		`server { listen 127.0.0.1:PORT; location ! /a { return 200; } }`,
+		`server { listen 127.0.0.1:PORT; location { return 200; } }`,
+		`server { listen 127.0.0.1:PORT; location ~ ( { return 200; } }`,
+		`server { listen 127.0.0.1:PORT; return 1000; }`,
+		`server { listen 127.0.0.1:PORT; return foo; }`,
+		`server { listen 127.0.0.1:PORT; return -1; }`,
+		`server { listen 127.0.0.1:PORT; return 200 a b; }`,
+		`server { listen 127.0.0.1:PORT; return /path; }`,
+		`return 200;`,
+		`server { listen 127.0.0.1:PORT; proxy_pass http://127.0.0.1; }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass ftp://x; } }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass 127.0.0.1:80; } }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass http://127.0.0.1:0; } }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass http://127.0.0.1:99999; } }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass http://:80; } }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass http://; } }`,
+		`server { listen 127.0.0.1:PORT; location ~ / { proxy_pass http://127.0.0.1/; } }`,
+		`server { listen 127.0.0.1:PORT; location @x { proxy_pass http://127.0.0.1/; } }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass http://127.0.0.1; proxy_pass http://127.0.0.1; } }`,
+		`server { listen 127.0.0.1:PORT; location / { proxy_pass http://u:80; } } upstream u { server 127.0.0.1; }`,
+		`upstream u { }`,
+		`upstream u { server 127.0.0.1 backup; }`,
+		`upstream u { server 127.0.0.1 weight=0; }`,
+		`upstream u { server 127.0.0.1 max_fails=-1; }`,
+		`upstream u { server 127.0.0.1 fail_timeout=10ms; }`,
+		`upstream u { server 127.0.0.1 what; }`,
+		`upstream u { server 127.0.0.1/x; }`,
+		`upstream u { server http://127.0.0.1; }`,
+		`upstream u { server 127.0.0.1; } upstream U { server 127.0.0.1; }`,
+		`upstream u { server 127.0.0.1; listen 80; }`,
+		`map $uri $b { x 1; X 2; }`,
+		`map $uri b { x 1; }`,
+		`map $uri $b { default 1; default 2; }`,
+		`map $uri $b { a; }`,
+		`map $uri $b { a b c; }`,
+		`map $uri $b { ~( 1; }`,
+		`map $uri $b { hostnames; *x 4; }`,
+		`map $uri $b { a { } }`,
+		`log_format combined x;`,
+		`log_format a escape=foo x;`,
+		`log_format a;`,
+		`log_format a x; log_format a y;`,
+		`server { listen 127.0.0.1:PORT; access_log off x; }`,
+		`server { listen 127.0.0.1:PORT; access_log DIR/l nosuch; }`,
+		`server { listen 127.0.0.1:PORT; access_log DIR/l combined flush=1s; }`,
+		`server { listen 127.0.0.1:PORT; access_log DIR/l buffer=8k; }`,
+		`error_log DIR/e loud;`,
+		`client_max_body_size 1kb;`,
+		`client_header_timeout 30m1h;`,
+		`client_header_timeout 1.5s;`,
+		`large_client_header_buffers 4 100; server { listen 127.0.0.1:PORT; }`,
+		`large_client_header_buffers 0 8k;`,
+		`large_client_header_buffers 4;`,
+		`tcp_nodelay yes;`,
+		`lingering_close maybe;`,
+		`proxy_next_upstream sometimes;`,
+		`proxy_http_version 2;`,
+		`proxy_set_header A;`,
+		`proxy_redirect default;`,
+		`proxy_redirect off; proxy_redirect off;`,
+		`default_type a; default_type b;`,
+		`keepalive_timeout 1; keepalive_timeout 2;`,
+		`keepalive_timeout 1 x;`,
+		`worker_connections 5;`,
+		`nosuchdirective on;`,
+		`include DIR/nosuch.conf;`,
+		`http { }`,
+		`location / { }`,
+	},
+}
+
+// TestVerdictsOfNginx asks the installed nginx about the same configurations.
+func TestVerdictsOfNginx(t *testing.T) {
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		if os.Getenv("HOLDFAST_REQUIRE_PEERS") == "1" {
+			t.Fatal("nginx is not on PATH, and HOLDFAST_REQUIRE_PEERS=1")
+		}
+		t.Skip("nginx is not on PATH")
+	}
+	for _, body := range verdicts.good {
+		checkVerdict(t, nginx, body, true)
+	}
+	for _, body := range verdicts.bad {
+		checkVerdict(t, nginx, body, false)
+	}
+}
+
+func checkVerdict(t *testing.T, nginx, body string, good bool) {
+	t.Helper()
+	dir := t.TempDir()
+	expand := strings.NewReplacer("DIR", dir, "PORT", strconv.Itoa(freePort(t))).Replace
+	ours := expand("events { }\nhttp {\n" + body + "\n}\n")
+	theirs := expand("events { }\nhttp {\n" + nginxFlags + body + "\n}\n")
+	conf := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(conf, []byte(theirs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-t", "-p", dir, "-c", conf, "-e", "stderr", "-g", "pid " + dir + "/pid; error_log stderr;"}
+	out, err := exec.Command(nginx, args...).CombinedOutput()
+	if _, exited := err.(*exec.ExitError); err != nil && !exited {
+		t.Fatal(err)
+	}
+	if (err == nil) != good {
+		t.Errorf("nginx disagrees with the table about\n%s\n%s", body, out)
+	}
+	cfg, problems := config.LoadText(conf, ours, config.Options{})
+	if (cfg != nil) != good {
+		t.Errorf("holdfast disagrees with the table about\n%s\n%s", body, lines(problems))
+	}
+}
+
+// freePort is a port that nothing listened on a moment ago.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}

@@ -1,0 +1,212 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"holdfast/config"
+)
+
+// TestProblems pins what is said about a wrong configuration: where, how bad, what,
+// and what to write instead.
+func TestProblems(t *testing.T) {
+	for _, tc := range []struct{ name, conf, want string }{
+		{"unknown word", "worker_proceses 2;", `
+nginx.conf:1: error: unknown directive "worker_proceses"; did you mean worker_processes?`},
+		{"unknown word like nothing", "frobnicate on;", `
+nginx.conf:1: error: unknown directive "frobnicate"`},
+		{"wrong place", "listen 80;", `
+nginx.conf:1: error: "listen" directive is not allowed here; its place is: server`},
+		{"arguments", "pid;", `
+nginx.conf:1: error: invalid number of arguments in "pid" directive; write: pid file;`},
+		{"flag", inHTTP("tcp_nodelay yes;"), `
+nginx.conf:2: error: invalid value "yes" in "tcp_nodelay" directive; write "on" or "off"`},
+		{"time", inHTTP("send_timeout 1s1m;"), `
+nginx.conf:2: error: invalid value "1s1m" in "send_timeout" directive; write a time such as 60s, 1m30s or 500ms`},
+		{"size", inHTTP("client_max_body_size 8kb;"), `
+nginx.conf:2: error: invalid value "8kb" in "client_max_body_size" directive; write a size such as 512, 8k or 1m`},
+		{"duplicate", "pid a;\npid b;", `
+nginx.conf:2: error: "pid" directive is duplicate; remove one; the first is at /etc/h/nginx.conf:1`},
+		{"block without braces", "http;", `
+nginx.conf:1: error: directive "http" has no opening "{"; write: http { ... }`},
+		{"braces on a simple directive", "pid x { }", `
+nginx.conf:1: error: directive "pid" is not terminated by ";"; write: pid file;`},
+		{"missing semicolon", "http {\n server {\n listen 80\n }\n}", `
+nginx.conf:4: error: unexpected "}"; end the statement before it with ";", or quote a pattern that has braces`},
+		{"missing brace", "http {\n server {\n listen 80;\n}\n", `
+nginx.conf:5: error: unexpected end of file, expecting "}"`},
+		{"extra brace", "http { }\n}\n", `
+nginx.conf:2: error: unexpected "}"`},
+		{"extra semicolon", "pid a;;", `
+nginx.conf:1: error: unexpected ";"`},
+		{"open quote", `pid "a;`, `
+nginx.conf:1: error: unexpected end of file, expecting ";" or "}"; ` +
+			`a quote or a block may be open since an earlier line`},
+		{"no effect, said once", inHTTP("gzip on; sendfile on;\nserver { listen 80; sendfile off; return 204; }"), `
+nginx.conf:2: warning: "gzip" has no effect: responses pass as the upstream encoded them
+nginx.conf:2: warning: "sendfile" has no effect: files are not served`},
+		{"refused", inServer("location / { fastcgi_pass unix:/x; }\nlocation /a { try_files $uri =404; }"), `
+nginx.conf:3: error: "fastcgi_pass" is not supported; use proxy_pass to a server that speaks HTTP
+nginx.conf:4: error: "try_files" is not supported; files are not served; use proxy_pass`},
+		{"known to nginx, without a row", inServer("perl_set $a b;\nreturn 204;"), `
+nginx.conf:3: error: "perl_set" is not supported; it is not in this version; remove it`},
+		{"refused block is not entered", "stream { server { listen 1; frob x; } }", `
+nginx.conf:1: error: "stream" is not supported; holdfast proxies HTTP and WebSockets only`},
+		{"root without effect", inServer("root /srv;\nlocation / { proxy_pass http://127.0.0.1:1; }"), `
+nginx.conf:3: warning: "root" has no effect: every request is proxied or answered by return`},
+		{"root with effect, location", inServer("root /srv;\nlocation / { return 200; }\nlocation /s/ { }"), `
+nginx.conf:3: error: "root" is not supported: files would answer requests of the location at /etc/h/nginx.conf:5; ` +
+			`write proxy_pass or return for them; location / { return 404; } catches the rest
+nginx.conf:5: warning: location "/s/" answers 404: it has neither proxy_pass nor return; ` +
+			`write proxy_pass or return in it`},
+		{"root with effect, rest of the server", inServer("root /srv;\nlocation /ws { return 200; }"), `
+nginx.conf:3: error: "root" is not supported: files would answer requests of the server at /etc/h/nginx.conf:2; ` +
+			`write proxy_pass or return for them; location / { return 404; } catches the rest`},
+		{"https upstream", inServer("location / { proxy_pass https://127.0.0.1; }"), `
+nginx.conf:3: error: "proxy_pass" to https:// is not supported; write http://; ` +
+			`TLS to the upstream is not in this version`},
+		{"URI in regex location", inServer(`location ~ \.x$ { proxy_pass http://127.0.0.1/a; }`), `
+nginx.conf:3: error: "proxy_pass" cannot have URI part in location given by regular expression, ` +
+			`or inside named location; ` +
+			`write it without /a`},
+		{"host not found", inServer("location / { proxy_pass http://nosuch.test:81; }"), `
+nginx.conf:3: error: host not found in upstream "nosuch.test:81"; write an address, or the name of an upstream block`},
+		{"upstream with port", inHTTP("upstream u { server 127.0.0.1; }\nserver { listen 80; location / {\n" +
+			"proxy_pass http://u:8080; } }"), `
+nginx.conf:4: error: upstream "u" may not have port 8080; write the port in the upstream block at /etc/h/nginx.conf:2`},
+		{"balancing", inHTTP("upstream u { ip_hash;\nserver 127.0.0.1 max_conns=3; }"), `
+nginx.conf:2: error: "ip_hash" is not supported; this version balances by weighted round robin only; remove it
+nginx.conf:3: error: "max_conns" of "server" is not supported; it is not in this version; remove it`},
+		{"resolver with variables", inServer("resolver 127.0.0.1;\nlocation / { proxy_pass http://$host; }"), `
+nginx.conf:3: error: "resolver" is not supported with the variables of the proxy_pass at /etc/h/nginx.conf:4; ` +
+			`remove it, and let the variables yield names of upstream blocks or addresses`},
+		{"resolver without", inServer("resolver 127.0.0.1;\nlocation / { proxy_pass http://backend.test; }"), `
+nginx.conf:3: warning: "resolver" has no effect: names are resolved when the configuration is read`},
+		{"lookahead", inServer(`location ~ ^/(?!api) { return 204; }`), `
+nginx.conf:3: error: regex "^/(?!api)" uses negative lookahead, which is not supported; ` +
+			`write it without; regular expressions are those of RE2, which match in linear time`},
+		{"backreference", inServer(`location ~ ^/(a)\1 { return 204; }`), `
+nginx.conf:3: error: regex "^/(a)\\1" uses a backreference, which is not supported; ` +
+			`write it without; regular expressions are those of RE2, which match in linear time`},
+		{"nesting", inServer("location /a {\n return 200;\n location /b { return 201; }\n location @c { return 202; } }"), `
+nginx.conf:5: error: location "/b" is outside location "/a"; move it to the server level
+nginx.conf:6: error: named location "@c" can be on the server level only; move it to the server level`},
+		{"duplicate location", inServer("location /a { return 200; }\nlocation ^~ /a { return 201; }"), `
+nginx.conf:4: error: duplicate location "/a"; remove one; the first is at /etc/h/nginx.conf:3`},
+		{"listen options twice", inHTTP("server { listen 80 backlog=9; return 204; }\n" +
+			"server { listen 80 backlog=9; return 204;\nserver_name a; }"), `
+nginx.conf:3: error: duplicate listen options for 0.0.0.0:80; ` +
+			`write them in one server only; the first are at /etc/h/nginx.conf:2`},
+		{"two default servers", inHTTP("server { listen 80 default_server; return 204; }\n" +
+			"server { listen 80 default; return 204; server_name a; }"), `
+nginx.conf:3: error: a duplicate default server for 0.0.0.0:80; ` +
+			`write default_server once per address; the first is at /etc/h/nginx.conf:2`},
+		{"listen twice", inHTTP("server { listen 80;\nlisten *:80; return 204; }"), `
+nginx.conf:3: error: a duplicate listen 0.0.0.0:80; remove it; the first is at /etc/h/nginx.conf:2`},
+		{"same name twice", inHTTP("server { listen 80; server_name a; return 204; }\n" +
+			"server { listen 80;\nserver_name A; return 204; }"), `
+nginx.conf:4: warning: conflicting server name "a" on 0.0.0.0:80, ignored`},
+		{"listen ssl", inHTTP("server { listen 443 ssl;\nssl_certificate a; return 204; }"), `
+nginx.conf:2: error: "ssl" of "listen" is not supported; ` +
+			`TLS is not in this version: let a terminator in front of holdfast do it
+nginx.conf:3: error: "ssl_certificate" is not supported; ` +
+			`TLS is not in this version: let a terminator in front of holdfast do it`},
+		{"quic", inHTTP("server { listen 443 quic reuseport;\nlisten 80 http2; return 204; }"), `
+nginx.conf:2: warning: "listen 443 quic reuseport" is left out: QUIC is not supported
+nginx.conf:3: warning: "http2" of "listen" has no effect: clients are answered in HTTP/1.1`},
+		{"unknown log format", inHTTP("access_log a.log fancy;"), `
+nginx.conf:2: error: unknown log format "fancy"; define it with log_format in http`},
+		{"log destinations", inHTTP("access_log syslog:server=x;\nerror_log /tmp/$host;"), `
+nginx.conf:2: error: "syslog:server=x" of "access_log" is not supported; write a path
+nginx.conf:3: error: variables in the path of "error_log" are not supported; write a path without variables`},
+		{"map", inHTTP("map $host $a { x 1;\nX 2;\ny; }\nmap $host b { }"), `
+nginx.conf:3: error: conflicting parameter "X"; remove one
+nginx.conf:4: error: invalid number of the map parameters; write: PATTERN VALUE;
+nginx.conf:5: error: invalid variable name "b"; write: map SOURCE $NAME { ... }`},
+		{"missing include", "include mime.typs;", `
+nginx.conf:1: error: include "mime.typs": no such file`},
+		{"user without root", "user www;", `
+nginx.conf:1: warning: "user" has no effect: the process is not root and keeps its user; ` +
+			`start it as root, or remove the line`},
+		{"not UTF-8", "# \xe9 in a comment is fine\npid \xe9;", `
+nginx.conf:2: error: a byte that is not UTF-8; write the file in UTF-8`},
+		{"daemon", "daemon on;\nmaster_process off;", `
+nginx.conf:1: warning: "daemon" has no effect: holdfast stays in the foreground; ` +
+			`let the service manager put it in the background`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg, problems := config.LoadText("/etc/h/nginx.conf", tc.conf, hermetic(nil))
+			if diff := cmp.Diff(strings.TrimPrefix(tc.want, "\n")+"\n", lines(problems)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+			if (cfg == nil) != config.HasErrors(problems) {
+				t.Errorf("config is nil: %v, errors: %v", cfg == nil, config.HasErrors(problems))
+			}
+		})
+	}
+}
+
+// TestAllProblemsAtOnce loads a file with several includes and expects everything
+// wrong in any of them, each file's problems together, in the order of reading.
+func TestAllProblemsAtOnce(t *testing.T) {
+	opt := hermetic(map[string]string{
+		"/etc/h/nginx.conf":   "include main.conf;\nhttp {\n include sites/*.conf;\n keepalive_timeout x;\n}\nwrong 1;\n",
+		"/etc/h/main.conf":    "worker_processes zero;\n",
+		"/etc/h/sites/a.conf": "server { listen 80; location / { proxy_pas http://x; } }\n",
+		"/etc/h/sites/b.conf": "server {\n listen 99999;\n include nginx.conf;\n" +
+			" include /etc/h/sites/par.inc; return 204;\n}\n",
+		"/etc/h/sites/par.inc": "server_name a..b;\n",
+	})
+	_, problems := config.Load("/etc/h/nginx.conf", opt)
+	want := `nginx.conf:4: error: invalid value "x" in "keepalive_timeout" directive; ` +
+		`write a time such as 60s, 1m30s or 500ms
+nginx.conf:6: error: unknown directive "wrong"
+main.conf:1: error: invalid value "zero" in "worker_processes" directive; write a number from 1 to 1024, or "auto"
+sites/a.conf:1: error: unknown directive "proxy_pas"; did you mean proxy_pass?
+sites/b.conf:2: error: invalid port in "99999" of the "listen" directive; ` +
+		`write an address such as 8080, 127.0.0.1:8080, [::]:8080 or unix:/path
+sites/b.conf:3: error: include "nginx.conf": the file includes itself; remove one of the two
+sites/par.inc:1: error: invalid server name or wildcard "a..b"; a * may only be the whole first or the whole last label
+`
+	if diff := cmp.Diff(want, lines(problems)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+// TestCheckText proves that every text with variables reaches the caller's check,
+// with all names, and that its verdict comes back at the text's own line.
+func TestCheckText(t *testing.T) {
+	opt := hermetic(nil)
+	var names []string
+	var texts []string
+	opt.CheckText = func(known []string) func(string) error {
+		names = known
+		return func(text string) error {
+			texts = append(texts, text)
+			if strings.Contains(text, "$nosuch") {
+				return errUnknown
+			}
+			return nil
+		}
+	}
+	_, problems := config.LoadText("/etc/h/nginx.conf", `http {
+log_format f '$remote_addr';
+map $http_upgrade $up { default x; ~^(?<kind>w) $kind; }
+server { listen 80; server_name ~^(?<sub>.+)\.test$;
+  location ~ ^/(?<tail>.*) { proxy_set_header X $tail; proxy_pass http://127.0.0.1:1; }
+  location / { return 200 $nosuch; }
+  location /v { proxy_pass http://$sub; }
+}}`, opt)
+	if diff := cmp.Diff("nginx.conf:6: error: return: unknown variable \"nosuch\"\n", lines(problems)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"kind", "sub", "tail", "up"}, names); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	want := []string{"$remote_addr", "$http_upgrade", "$kind", "$tail", "$nosuch", "http://$sub"}
+	if diff := cmp.Diff(want, texts); diff != "" {
+		t.Errorf("texts (-want +got):\n%s", diff)
+	}
+}

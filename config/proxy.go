@@ -1,0 +1,245 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+func readProxyPass(l *level, n *node) {
+	pass := &ProxyPass{Position: n.Position, Text: n.args[0]}
+	// Whatever is wrong with it: the location meant to answer.
+	l.location.ProxyPass = pass
+	if len(pass.Text) >= 8 && strings.EqualFold(pass.Text[:8], "https://") {
+		l.add(Error, n.Position, "write http://; TLS to the upstream is not in this version",
+			"\"proxy_pass\" to https:// is not supported")
+		return
+	}
+	if strings.Contains(pass.Text, "$") {
+		pass.Variables = true
+		if l.variablePass == nil {
+			l.variablePass = pass
+		}
+		l.text(n.Position, n.name, pass.Text)
+		return
+	}
+	if len(pass.Text) < 7 || !strings.EqualFold(pass.Text[:7], "http://") {
+		l.add(Error, n.Position, "write: proxy_pass http://ADDRESS;", "invalid URL prefix in %q", pass.Text)
+		return
+	}
+	authority := l.splitProxyURL(pass, n, pass.Text[7:])
+	switch l.location.Modifier {
+	case Regex, RegexCaseless, NamedLocation:
+		if pass.HasURI {
+			l.add(Error, n.Position, "write it without "+pass.URI,
+				`"proxy_pass" cannot have URI part in location given by regular expression, or inside named location`)
+		}
+	}
+	if authority != "" {
+		l.proxyUpstream(pass, n, authority)
+	}
+}
+
+// splitProxyURL sets the URI of pass and returns the authority, or "" after an error.
+func (l *level) splitProxyURL(pass *ProxyPass, n *node, rest string) string {
+	if strings.HasPrefix(strings.ToLower(rest), "unix:") {
+		path, uri, hasURI := strings.Cut(rest[5:], ":")
+		pass.URI, pass.HasURI = uri, hasURI && uri != ""
+		return "unix:" + path
+	}
+	authority := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, pass.URI, pass.HasURI = rest[:i], rest[i:], true
+	}
+	if pass.HasURI && pass.URI[0] != '/' {
+		l.add(Error, n.Position, "write: proxy_pass http://"+authority+"/"+pass.URI+";", "the URI %q has no path", pass.URI)
+		return ""
+	}
+	if authority == "" {
+		l.add(Error, n.Position, "write: proxy_pass http://ADDRESS;", "no host in upstream %q", rest)
+	}
+	return authority
+}
+
+// proxyUpstream finds the upstream block that an authority names, or makes an
+// implicit one.
+func (l *level) proxyUpstream(pass *ProxyPass, n *node, authority string) {
+	host, port := authority, ""
+	if !strings.HasPrefix(authority, "unix:") {
+		var fault string
+		if host, port, fault = splitHostPort(authority); fault != "" {
+			l.add(Error, n.Position, "write: proxy_pass http://ADDRESS:PORT;", "%s in upstream %q", fault, authority)
+			return
+		}
+	}
+	key := strings.ToLower(host)
+	if u := l.upstreams[key]; u != nil && !u.Implicit {
+		if port != "" {
+			l.add(Error, n.Position, "write the port in the upstream block at "+u.Position.String(),
+				"upstream %q may not have port %s", host, port)
+			return
+		}
+		pass.Upstream, pass.Host, pass.Port = u, host, "80"
+		return
+	}
+	pass.Host, pass.Port = proxyHost(authority, host, port)
+	key = strings.ToLower(authority)
+	if u := l.upstreams[key]; u != nil {
+		pass.Upstream = u
+		return
+	}
+	addrs, fault := l.upstreamAddrs(authority)
+	if fault != "" {
+		if !l.brokenAny || fault != hostNotFound {
+			l.add(Error, n.Position, "write an address, or the name of an upstream block", "%s in upstream %q", fault, authority)
+		}
+		return
+	}
+	u := defaultUpstream(n.Position, authority)
+	u.Implicit = true
+	u.Servers = []UpstreamServer{{
+		Position: n.Position, Name: authority, Addrs: addrs, Weight: 1, MaxFails: 1, FailTimeout: defaultFailTimeout,
+	}}
+	l.upstreams[key] = u
+	l.implicit = append(l.implicit, u)
+	pass.Upstream = u
+}
+
+// proxyHost is what $proxy_host and $proxy_port are for an address.
+func proxyHost(authority, host, port string) (string, string) {
+	if strings.HasPrefix(authority, "unix:") {
+		return "localhost", ""
+	}
+	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() {
+		host = "[" + host + "]"
+	}
+	if port == "" || port == "80" {
+		return host, "80"
+	}
+	return host + ":" + port, port
+}
+
+func readHTTPVersion(l *level, n *node) {
+	switch n.args[0] {
+	case "1.0":
+		l.set.Proxy.HTTPMinor = 0
+	case "1.1":
+		l.set.Proxy.HTTPMinor = 1
+	default:
+		l.invalid(n, n.args[0], "write 1.0 or 1.1")
+	}
+}
+
+func readSetHeader(l *level, n *node) {
+	if l.first(n) {
+		l.set.Proxy.SetHeaders = nil
+	}
+	if !isToken(n.args[0]) {
+		l.invalid(n, n.args[0], "write the name of a header field")
+		return
+	}
+	if strings.ContainsAny(n.args[1], "\r\n\x00") {
+		l.invalid(n, n.args[1], "write the value without line ends")
+		return
+	}
+	l.text(n.Position, n.name, n.args[1])
+	l.set.Proxy.SetHeaders = append(l.set.Proxy.SetHeaders, SetHeader{n.Position, n.args[0], n.args[1]})
+}
+
+// headerList reads a directive that adds one field name to a list.
+func headerList(field func(*Settings) *[]string) func(*level, *node) {
+	return func(l *level, n *node) {
+		list := field(l.set)
+		if l.first(n) {
+			*list = nil
+		}
+		if !isToken(n.args[0]) {
+			l.invalid(n, n.args[0], "write the name of a header field")
+			return
+		}
+		*list = append(*list, n.args[0])
+	}
+}
+
+// isToken says whether s may be the name of a header field (RFC 9110 section 5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		alphanumeric := c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+		if !alphanumeric && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func readProxyReadTimeout(l *level, n *node) {
+	duration(func(s *Settings) *time.Duration { return &s.Proxy.ReadTimeout })(l, n)
+	l.set.Proxy.ReadTimeoutSet = true
+}
+
+func readProxySendTimeout(l *level, n *node) {
+	duration(func(s *Settings) *time.Duration { return &s.Proxy.SendTimeout })(l, n)
+	l.set.Proxy.SendTimeoutSet = true
+}
+
+func readBuffering(l *level, n *node) {
+	if isOn(n.args[0]) {
+		l.warnNoEffect(n, "holdfast always streams: it holds back no whole body")
+	}
+}
+
+func readNextUpstream(l *level, n *node) {
+	const off = "proxy_next_upstream off"
+	set := l.set.Proxy.NextUpstream
+	if l.first(n) {
+		set = 0
+	}
+	for _, arg := range n.args {
+		switch strings.ToLower(arg) {
+		case "error":
+			set |= NextOnError
+		case "timeout":
+			set |= NextOnTimeout
+		case "off":
+			l.seen[off] = n.Position
+		case "invalid_header", "http_500", "http_502", "http_503", "http_504", "http_403", "http_404", "http_429",
+			"non_idempotent", "updating":
+			l.add(Error, n.Position, "write error, timeout or off", "%q of \"proxy_next_upstream\" is not supported", arg)
+			return
+		default:
+			l.invalid(n, arg, "write error, timeout or off")
+			return
+		}
+	}
+	if _, isOff := l.seen[off]; isOff {
+		set = 0
+	}
+	l.set.Proxy.NextUpstream = set
+}
+
+func readNextTries(l *level, n *node) {
+	var ok bool
+	if l.set.Proxy.NextUpstreamTries, ok = parseInt(n.args[0], 0); !ok {
+		l.invalid(n, n.args[0], hintNumber)
+	}
+}
+
+func readRedirect(l *level, n *node) {
+	switch {
+	case len(n.args) == 1 && n.args[0] == "off":
+		l.set.Proxy.RedirectOff = true
+	case len(n.args) == 1 && n.args[0] == "default":
+		l.set.Proxy.RedirectOff = false
+		switch {
+		case l.location == nil || l.location.ProxyPass == nil:
+			l.add(Error, n.Position, "write it behind proxy_pass, or leave it out",
+				`"proxy_redirect default" should be placed after the "proxy_pass" directive`)
+		case l.location.ProxyPass.Variables:
+			l.add(Error, n.Position, "write: proxy_redirect off;",
+				`"proxy_redirect default" cannot be used with "proxy_pass" directive with variables`)
+		}
+	default:
+		l.add(Error, n.Position, "write off or default", "a replacement in \"proxy_redirect\" is not supported")
+	}
+}

@@ -1,0 +1,156 @@
+package config
+
+import "time"
+
+// Settings are the values that http, server and location pass on to the levels
+// inside them. Durations are exact; sizes are in bytes.
+type Settings struct {
+	// KeepaliveTimeout is how long an idle client connection stays open; 0 turns
+	// keep-alive off (keepalive_timeout).
+	KeepaliveTimeout time.Duration
+	// KeepaliveHeader is the timeout told to the client in a Keep-Alive field; 0
+	// means no such field (second argument of keepalive_timeout).
+	KeepaliveHeader time.Duration
+	// KeepaliveRequests is the number of requests per client connection.
+	KeepaliveRequests int64
+	// KeepaliveTime is how long a client connection may carry new requests.
+	KeepaliveTime time.Duration
+
+	// ClientHeaderTimeout bounds the reading of a whole request head. It, the two
+	// header buffer sizes, MergeSlashes, UnderscoresInHeaders and
+	// IgnoreInvalidHeaders are values of the server, the same in all its locations.
+	ClientHeaderTimeout time.Duration
+	// ClientBodyTimeout bounds the wait between two reads of a request body.
+	ClientBodyTimeout time.Duration
+	// SendTimeout bounds the wait between two writes to the client.
+	SendTimeout time.Duration
+	// ClientMaxBodySize is the largest request body; 0 means no limit.
+	ClientMaxBodySize int64
+	// ClientHeaderBufferSize is the size of the first buffer for a request head.
+	ClientHeaderBufferSize int64
+	// LargeClientHeaderBuffers is what a head may grow to.
+	LargeClientHeaderBuffers Buffers
+
+	LingeringClose LingeringClose
+	// LingeringTime bounds a whole lingering close.
+	LingeringTime time.Duration
+	// LingeringTimeout bounds the wait for more data within it.
+	LingeringTimeout time.Duration
+
+	TCPNodelay           bool
+	MergeSlashes         bool
+	UnderscoresInHeaders bool
+	IgnoreInvalidHeaders bool
+	// DefaultType is the Content-Type of a return with a text.
+	DefaultType string
+
+	// AccessLogs is empty if access_log is off.
+	AccessLogs []AccessLog
+	// TunnelLogs are the absolute paths of the files that get the line at a
+	// tunnel's close: those of tunnel_log, else those of AccessLogs. Empty means off.
+	TunnelLogs []string
+	// TunnelSendTimeout is how long a half of a tunnel may stay blocked
+	// (tunnel_send_timeout).
+	TunnelSendTimeout time.Duration
+
+	Proxy ProxySettings
+}
+
+// ProxySettings are the proxy_* values.
+type ProxySettings struct {
+	// HTTPMinor is the minor version spoken to the upstream: 0 or 1.
+	HTTPMinor uint8
+	// SetHeaders are the fields of proxy_set_header, in file order; a level that
+	// has any inherits none. nginx's own Host and Connection are not in it.
+	SetHeaders []SetHeader
+	// PassHeaders and HideHeaders are the names of proxy_pass_header and
+	// proxy_hide_header as written. nginx's built-in hide list is not in it.
+	PassHeaders, HideHeaders []string
+
+	// ConnectTimeout bounds one try to connect.
+	ConnectTimeout time.Duration
+	// ReadTimeout and SendTimeout bound the wait between two reads from, or writes
+	// to, the upstream. For a tunnel they count only where ReadTimeoutSet or
+	// SendTimeoutSet says that they were written, here or at an outer level.
+	ReadTimeout, SendTimeout       time.Duration
+	ReadTimeoutSet, SendTimeoutSet bool
+
+	// SocketKeepalive turns TCP keepalive on for upstream connections; true unless
+	// written otherwise (a deviation from nginx).
+	SocketKeepalive bool
+
+	NextUpstream NextUpstream
+	// NextUpstreamTries is the number of peers tried; 0 means no limit.
+	NextUpstreamTries int
+	// NextUpstreamTimeout bounds all tries together; 0 means no limit.
+	NextUpstreamTimeout time.Duration
+
+	// RedirectOff turns off the rewriting of Location and Refresh (proxy_redirect
+	// off). Otherwise the URL of proxy_pass is replaced by the location's prefix,
+	// where that prefix is known.
+	RedirectOff bool
+}
+
+// SetHeader is one proxy_set_header.
+type SetHeader struct {
+	Position
+	Name string
+	// Value may contain variables. A value that is empty when rendered drops the field.
+	Value string
+}
+
+// Buffers is a number of buffers and the size of each in bytes.
+type Buffers struct {
+	Count int
+	Size  int64
+}
+
+// LingeringClose says when to read on after the last answer (lingering_close).
+type LingeringClose uint8
+
+// The values of lingering_close.
+const (
+	LingeringOff    LingeringClose = iota // close at once
+	LingeringOn                           // linger where the client may still be sending
+	LingeringAlways                       // always linger
+)
+
+// NextUpstream is the set of failures after which the next peer is tried.
+type NextUpstream uint8
+
+// The members of NextUpstream; zero is off.
+const (
+	NextOnError   NextUpstream = 1 << iota // connecting, sending or reading the head failed
+	NextOnTimeout                          // the same, by a timeout
+)
+
+// defaultSettings are the values of the http level before anything is read.
+func defaultSettings() Settings {
+	return Settings{
+		KeepaliveTimeout:         75 * time.Second,
+		KeepaliveRequests:        1000,
+		KeepaliveTime:            time.Hour,
+		ClientHeaderTimeout:      60 * time.Second,
+		ClientBodyTimeout:        60 * time.Second,
+		SendTimeout:              60 * time.Second,
+		ClientMaxBodySize:        1 << 20,
+		ClientHeaderBufferSize:   1 << 10,
+		LargeClientHeaderBuffers: Buffers{Count: 4, Size: 8 << 10},
+		LingeringClose:           LingeringOn,
+		LingeringTime:            30 * time.Second,
+		LingeringTimeout:         5 * time.Second,
+		TCPNodelay:               true,
+		MergeSlashes:             true,
+		IgnoreInvalidHeaders:     true,
+		DefaultType:              "text/plain",
+		TunnelSendTimeout:        240 * time.Second,
+		Proxy: ProxySettings{
+			HTTPMinor:       1,
+			ConnectTimeout:  60 * time.Second,
+			ReadTimeout:     60 * time.Second,
+			SendTimeout:     60 * time.Second,
+			SocketKeepalive: true,
+			NextUpstream:    NextOnError | NextOnTimeout,
+		},
+	}
+}

@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"holdfast/config"
+	"holdfast/route"
+	"holdfast/shard"
+	"holdfast/upstream"
+)
+
+// builder translates a validated Config into what the shards run on.
+type builder struct {
+	cfg      *config.Config
+	compiler *route.Compiler
+	registry *upstream.Registry
+	policies *shard.Policies
+	logFiles []string // by number
+	formats  map[*config.LogFormat]*route.LogFormat
+	groups   map[*config.Upstream]int
+	listens  map[*config.Listener]int
+	sn       *shard.Snapshot
+	problems []config.Problem
+}
+
+// Built is a compiled configuration.
+type Built struct {
+	Snapshot *shard.Snapshot
+	// LogFiles are the paths that the numbers of logs in the snapshot stand for.
+	LogFiles []string
+}
+
+// Build compiles cfg. The problems are what only compiling shows; with an error among
+// them the result is nil.
+func Build(cfg *config.Config, p route.Process, reg *upstream.Registry, ps *shard.Policies) (*Built, []config.Problem) {
+	b := newBuilder(cfg, p, reg, ps)
+	b.maps()
+	b.upstreams()
+	b.listeners()
+	b.servers()
+	if config.HasErrors(b.problems) {
+		return nil, b.problems
+	}
+	return &Built{Snapshot: b.sn, LogFiles: b.logFiles}, b.problems
+}
+
+func newBuilder(cfg *config.Config, p route.Process, reg *upstream.Registry, ps *shard.Policies) *builder {
+	return &builder{
+		cfg: cfg, registry: reg, policies: ps,
+		compiler: route.NewCompiler(p, cfg.HTTP.CaptureNames),
+		formats:  map[*config.LogFormat]*route.LogFormat{},
+		groups:   map[*config.Upstream]int{},
+		listens:  map[*config.Listener]int{},
+		sn:       &shard.Snapshot{GroupByName: map[string]*upstream.Group{}},
+	}
+}
+
+// Check reports what only compiling cfg shows, and keeps nothing.
+func Check(cfg *config.Config) []config.Problem {
+	_, problems := Build(cfg, route.Process{}, upstream.NewRegistry(), &shard.Policies{})
+	return problems
+}
+
+// CheckText returns a function that says what is wrong with a text with variables, for
+// config.Options.CheckText: names are the variables that the configuration adds.
+func CheckText(names []string) func(text string) error {
+	c := route.NewCompiler(route.Process{}, names)
+	return func(text string) error {
+		_, err := c.Compile(text)
+		return err
+	}
+}
+
+func (b *builder) fail(at config.Position, err error) {
+	p := config.Problem{File: at.File, Line: at.Line, Severity: config.Error, Text: err.Error()}
+	var ce *route.CompileError
+	if errors.As(err, &ce) {
+		p.Text, p.Hint = ce.Text, ce.Hint
+	}
+	b.problems = append(b.problems, p)
+}
+
+func (b *builder) maps() {
+	var specs []route.MapSpec
+	for _, m := range b.cfg.HTTP.Maps {
+		spec := route.MapSpec{
+			Source: m.Source, Name: m.Name, Default: m.Default, Hostnames: m.Hostnames, Volatile: m.Volatile,
+		}
+		for _, e := range m.Entries {
+			spec.Entries = append(spec.Entries, route.MapEntry{Pattern: e.Pattern, Regexp: e.Regexp, Value: e.Value})
+		}
+		specs = append(specs, spec)
+	}
+	for _, err := range b.compiler.DefineMaps(specs) {
+		at := b.cfg.HTTP.Maps[err.Map].Position
+		if err.Entry >= 0 {
+			at = b.cfg.HTTP.Maps[err.Map].Entries[err.Entry].Position
+		}
+		b.fail(at, err)
+	}
+}
+
+func (b *builder) upstreams() {
+	for i, u := range b.cfg.HTTP.Upstreams {
+		spec := upstream.GroupSpec{
+			Name: u.Name, Keepalive: u.Keepalive, KeepaliveRequests: int(u.KeepaliveRequests),
+			KeepaliveTimeoutMs: ms(u.KeepaliveTimeout), KeepaliveTimeMs: ms(u.KeepaliveTime),
+		}
+		for _, s := range u.Servers {
+			for _, a := range s.Addrs {
+				spec.Servers = append(spec.Servers, upstream.ServerSpec{
+					Name: a.String(), Addr: a.IP, Unix: a.Unix, Weight: s.Weight, MaxFails: s.MaxFails,
+					FailTimeoutMs: ms(s.FailTimeout), Down: s.Down, Backup: s.Backup,
+				})
+			}
+		}
+		g, err := upstream.NewGroup(b.registry, spec)
+		if err != nil {
+			b.fail(u.Position, err)
+			g = &upstream.Group{}
+		}
+		b.groups[u] = i
+		b.sn.Groups = append(b.sn.Groups, g)
+		b.sn.GroupByName[u.Name] = g
+	}
+}
+
+func (b *builder) listeners() {
+	for i, l := range b.cfg.HTTP.Listeners {
+		b.listens[l] = i
+		b.sn.Listeners = append(b.sn.Listeners, shard.ListenerInfo{
+			Addr: l.Addr.IP, Unix: l.Addr.Unix, Wildcard: l.Addr.Unix == "" && l.Addr.IP.Addr().IsUnspecified(),
+		})
+	}
+}
+
+func (b *builder) servers() {
+	table := route.NewBuilder(b.compiler, len(b.cfg.HTTP.Listeners))
+	for _, s := range b.cfg.HTTP.Servers {
+		spec := route.ServerSpec{Settings: b.settings(&s.Settings, s.Position), Return: b.ret(s.Return, &s.Settings)}
+		for _, n := range s.Names {
+			spec.Names = append(spec.Names, route.ServerName{Text: n.Text, Regexp: n.Regexp})
+		}
+		for _, l := range s.Listeners {
+			spec.Listens = append(spec.Listens, route.ListenUse{Listen: b.listens[l], Default: l.Default == s})
+		}
+		spec.Locations = b.locations(append(slices.Clone(s.Locations), s.Named...))
+		if _, err := table.AddServer(&spec); err != nil {
+			b.fail(s.Position, err)
+		}
+	}
+	b.sn.Table = table.Table()
+}
+
+func (b *builder) locations(list []*config.Location) (specs []route.LocationSpec) {
+	for _, l := range list {
+		location := &route.Location{Settings: b.settings(&l.Settings, l.Position), Return: b.ret(l.Return, &l.Settings)}
+		if l.ProxyPass != nil {
+			location.Proxy = b.proxy(l)
+		}
+		specs = append(specs, route.LocationSpec{
+			Modifier: modifiers[l.Modifier], Pattern: l.Pattern, Regexp: l.Regexp,
+			Location: location, Nested: b.locations(l.Nested),
+		})
+	}
+	return specs
+}
+
+var modifiers = map[config.Modifier]route.Modifier{
+	config.Prefix: route.Prefix, config.PrefixNoRegex: route.PrefixNoRegex, config.Exact: route.Exact,
+	config.Regex: route.Regex, config.RegexCaseless: route.RegexCaseless, config.NamedLocation: route.NamedLocation,
+}
+
+func (b *builder) proxy(l *config.Location) *route.Proxy {
+	set := &l.Settings.Proxy
+	spec := route.ProxySpec{
+		URL: l.ProxyPass.Text, Modifier: modifiers[l.Modifier], Pattern: l.Pattern, Minor: set.HTTPMinor,
+		HideHeaders: set.HideHeaders, PassHeaders: set.PassHeaders, RedirectOff: set.RedirectOff,
+	}
+	if u := l.ProxyPass.Upstream; u != nil {
+		spec.Group = b.groups[u]
+	}
+	for _, h := range set.SetHeaders {
+		spec.SetHeaders = append(spec.SetHeaders, route.SetHeader{Name: h.Name, Value: h.Value})
+	}
+	p, err := b.compiler.NewProxy(&spec)
+	if err != nil {
+		at := l.ProxyPass.Position
+		var he *route.SetHeaderError
+		if errors.As(err, &he) {
+			at = set.SetHeaders[he.Index].Position
+		}
+		b.fail(at, err)
+	}
+	return p
+}
+
+func (b *builder) ret(r *config.Return, set *config.Settings) *route.Return {
+	if r == nil {
+		return nil
+	}
+	text := r.Text
+	if r.URL != "" {
+		text = r.URL
+	}
+	compiled, err := b.compiler.NewReturn(r.Code, text, set.DefaultType)
+	if err != nil {
+		b.fail(r.Position, err)
+	}
+	return compiled
+}
+
+// logFile numbers a log file.
+func (b *builder) logFile(path string) int {
+	if i := slices.Index(b.logFiles, path); i >= 0 {
+		return i
+	}
+	b.logFiles = append(b.logFiles, path)
+	return len(b.logFiles) - 1
+}
+
+// logFilesMax is how many log files a policy's set can name.
+const logFilesMax = 64
+
+func (b *builder) logFormat(f *config.LogFormat) *route.LogFormat {
+	if done := b.formats[f]; done != nil {
+		return done
+	}
+	line, err := b.compiler.Compile(f.Text)
+	if err != nil {
+		b.fail(f.Position, err)
+	}
+	compiled := &route.LogFormat{Line: line, Escape: escapes[f.Escape]}
+	b.formats[f] = compiled
+	return compiled
+}
+
+var escapes = map[config.Escape]route.Escape{
+	config.EscapeDefault: route.EscapeDefault, config.EscapeJSON: route.EscapeJSON, config.EscapeNone: route.EscapeNone,
+}
+
+func ms(d time.Duration) int64 { return d.Milliseconds() }

@@ -1,0 +1,216 @@
+// Package engine assembles a holdfast from a configuration and runs it: sockets,
+// shards, logs, the admin listener, signals, and the end.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/automaxprocs/maxprocs"
+
+	"holdfast/admin"
+	"holdfast/config"
+	"holdfast/observe"
+	"holdfast/route"
+	"holdfast/shard"
+	"holdfast/upstream"
+)
+
+// Options say what to run.
+type Options struct {
+	Config     *config.Config // checked: Check found no error in it
+	ConfigPath string         // for status pages
+	Version    string         // for $nginx_version and status pages
+	Stderr     io.Writer      // gets the line of the budget and what the logs report
+	Ready      func()         // called once the ports listen and the pid file is written
+}
+
+// engine is one running proxy.
+type engine struct {
+	opt       Options
+	cfg       *config.Config
+	budget    budget
+	registry  *upstream.Registry
+	policies  *shard.Policies
+	built     *Built
+	logs      *admin.Logs
+	logger    *admin.Logger
+	sockets   *sockets
+	shards    []*shard.Shard
+	admin     *admin.Server
+	adminOn   net.Listener
+	pid       pidFile
+	signals   chan os.Signal
+	dealers   sync.WaitGroup // the goroutines that accept on unix sockets
+	nextID    atomic.Uint64
+	started   time.Time
+	draining  atomic.Bool
+	scavenger *scavenger
+}
+
+// logsCloseLimit is how long the end waits for logs to be written.
+const logsCloseLimit = 5 * time.Second
+
+// Run runs the configuration until ctx ends or a signal stops it: TERM and INT at
+// once, QUIT once requests and tunnels have come to their end. USR1 reopens the logs.
+func Run(ctx context.Context, opt Options) error {
+	if opt.Stderr == nil {
+		opt.Stderr = os.Stderr
+	}
+	e := &engine{
+		opt: opt, cfg: opt.Config, registry: upstream.NewRegistry(), policies: &shard.Policies{}, started: time.Now(),
+		scavenger: newScavenger(),
+	}
+	e.logs = admin.NewLogs(opt.Stderr)
+	defer e.closeLogs()
+	// From here on, so that a signal right behind the pid file finds its reader.
+	e.listenForSignals()
+	defer signal.Stop(e.signals)
+	if err := e.assemble(); err != nil {
+		e.abandon()
+		return err
+	}
+	defer e.pid.remove()
+	e.serve(ctx)
+	return nil
+}
+
+// assemble does all that may fail, in the order that makes failures cheap: nothing is
+// bound before the configuration stands. Files are opened while the process may, then
+// it becomes the configured user.
+func (e *engine) assemble() error {
+	n := e.shardCount()
+	hostname, _ := os.Hostname()
+	process := route.Process{PID: os.Getpid(), Hostname: hostname, Version: e.opt.Version}
+	built, _ := Build(e.cfg, process, e.registry, e.policies)
+	if built == nil {
+		return errors.New("the configuration was not checked before it was run")
+	}
+	e.built = built
+	var err error
+	if e.budget, err = plan(e.cfg, n); err != nil {
+		return err
+	}
+	e.budget.growTable(n)
+	if e.sockets, err = openSockets(e.cfg.HTTP.Listeners, n); err != nil {
+		return err
+	}
+	errorLog, err := e.openErrorLogs()
+	if err != nil {
+		return err
+	}
+	if err := e.openAdmin(); err != nil {
+		return err
+	}
+	if err := e.makeShards(n, errorLog); err != nil {
+		return err
+	}
+	if err := e.pid.write(e.cfg.Main.PID, e.cfg.Main.User); err != nil {
+		return err
+	}
+	return e.dropPrivileges()
+}
+
+// abandon gives back what a start that failed has taken. The shards' sockets end with
+// the process.
+func (e *engine) abandon() {
+	if e.sockets != nil {
+		e.sockets.close()
+	}
+	if e.adminOn != nil {
+		_ = e.adminOn.Close()
+	}
+	e.pid.remove()
+}
+
+// shardCount settles worker_processes and the number of threads that run Go code: two
+// more than there are shards, since a shard's thread must never wait for its turn.
+func (e *engine) shardCount() int {
+	_, _ = maxprocs.Set() // a container's quota counts as its number of cores
+	n := e.cfg.Main.WorkerProcesses
+	if n == 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	runtime.GOMAXPROCS(n + 2)
+	return n
+}
+
+func (e *engine) makeShards(n int, errorLog *errorLogs) error {
+	var sinks []shard.LogSink
+	for _, path := range e.built.LogFiles {
+		sink, err := e.openLog(path)
+		if err != nil {
+			return err
+		}
+		sinks = append(sinks, sink)
+	}
+	for i := range n {
+		sh, err := shard.New(shard.Options{
+			Index: i, SessionsMax: e.budget.sessionsMax, InFlightMax: inFlightPerCore, PipesMax: e.budget.pipesMax,
+			Policies: e.policies, Peers: e.registry, Snapshot: e.built.Snapshot, Logs: sinks, Errors: errorLog,
+			ErrorLevel: errorLog.level, NextID: func() uint64 { return e.nextID.Add(1) }, Pid: os.Getpid(),
+			Quiet: e.scavenger.notice,
+		}, e.sockets.tcp[i])
+		if err != nil {
+			return err
+		}
+		e.sockets.tcp[i] = nil // the shard's from here on
+		e.shards = append(e.shards, sh)
+	}
+	return nil
+}
+
+// serve starts everything, says so, and waits for the end.
+func (e *engine) serve(ctx context.Context) {
+	for _, sh := range e.shards {
+		go sh.Run()
+	}
+	for _, u := range e.sockets.unix {
+		e.dealers.Go(func() { acceptUnix(u, e.shards) })
+	}
+	if e.admin != nil {
+		go func() {
+			if err := e.admin.Serve(); err != nil {
+				e.logger.Log(observe.LevelAlert, "admin listener: %v", err)
+			}
+		}()
+	}
+	running, ended := context.WithCancel(ctx)
+	defer ended()
+	go e.scavenger.run(running)
+	e.announce()
+	if e.opt.Ready != nil {
+		e.opt.Ready()
+	}
+	e.waitForEnd(ctx)
+	if e.admin != nil {
+		closing, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = e.admin.Shutdown(closing)
+	}
+}
+
+// announce prints the budget in one line.
+func (e *engine) announce() {
+	n := len(e.shards)
+	text := fmt.Sprintf("%d shards, %d sessions at most, %d open files, %d MiB of bytes in flight",
+		n, n*e.budget.sessionsMax, e.budget.fds, n*inFlightPerCore>>20)
+	fmt.Fprintf(e.opt.Stderr, "holdfast %s: %s\n", e.opt.Version, text)
+	e.logger.Log(observe.LevelNotice, "started: %s", text)
+	if e.budget.lowered {
+		text := fmt.Sprintf("%d worker_connections exceed what %d open files allow; using %d: raise the limit with "+
+			"worker_rlimit_nofile, LimitNOFILE= of systemd, or ulimit -n",
+			e.cfg.Events.WorkerConnections, e.budget.fds, e.budget.sessionsMax)
+		e.logger.Log(observe.LevelWarn, "%s", text)
+		fmt.Fprintf(e.opt.Stderr, "holdfast: warning: %s\n", text)
+	}
+}

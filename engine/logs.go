@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"holdfast/admin"
+	"holdfast/config"
+	"holdfast/observe"
+)
+
+// openLog opens a log file. A file that is missing, and the folder it lies in, are
+// made in the name of the user that the process becomes: it opens them again on USR1.
+func (e *engine) openLog(path string) (*admin.Sink, error) {
+	if filepath.IsAbs(path) {
+		if err := makeLogFile(path, e.cfg.Main.User); err != nil {
+			return nil, fileError("log file", err)
+		}
+	}
+	sink, err := e.logs.Open(path)
+	if err != nil {
+		return nil, fileError("log file", err)
+	}
+	return sink, nil
+}
+
+// fileError says why a file could not be made, and what to do about it.
+func fileError(what string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s: %w; start as a user who may, or give another prefix for logs and the pid file with -p",
+			what, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// makeLogFile never gives away what exists: a link planted in a folder of that user
+// would otherwise hand it any file of the system.
+func makeLogFile(path string, owner *config.User) error {
+	if err := makeFolder(path, owner); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if owner == nil {
+		return nil
+	}
+	return file.Chown(owner.UID, owner.GID)
+}
+
+// makeFolder makes the folder of a file if it is missing.
+func makeFolder(file string, owner *config.User) error {
+	dir := filepath.Dir(file)
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return nil // what is wrong with it, opening the file tells
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if owner == nil {
+		return nil
+	}
+	return os.Lchown(dir, owner.UID, owner.GID)
+}
+
+// errorLogs are the files of the error_log directives. It may be used by several
+// threads.
+type errorLogs struct {
+	files []errorLogFile
+	level observe.Level // lines below it go to no file
+}
+
+type errorLogFile struct {
+	sink  *admin.Sink
+	level observe.Level
+}
+
+// Swap hands whole lines of observe.ErrorLog to each file that takes their level. It
+// is shard.LogSink.
+func (l *errorLogs) Swap(full []byte) (empty []byte) {
+	if len(l.files) == 1 {
+		return l.files[0].sink.Swap(full)
+	}
+	for _, file := range l.files {
+		var taken []byte
+		for line := range bytes.Lines(full) {
+			if observe.LineLevel(line) >= file.level {
+				taken = append(taken, line...)
+			}
+		}
+		file.sink.Swap(taken)
+	}
+	return full[:0]
+}
+
+// openErrorLogs opens the files of all error_log directives. One that is named twice
+// takes the lower level of the two.
+func (e *engine) openErrorLogs() (*errorLogs, error) {
+	all := &errorLogs{level: observe.LevelEmerg}
+	byPath := map[string]int{}
+	for _, log := range e.cfg.Main.ErrorLogs {
+		path := log.Path
+		if path == "" {
+			path = "stderr"
+		}
+		// config counts levels from the most severe on, observe up to it.
+		level, _ := observe.ParseLevel(log.Level.String())
+		all.level = min(all.level, level)
+		if i, again := byPath[path]; again {
+			all.files[i].level = min(all.files[i].level, level)
+			continue
+		}
+		sink, err := e.openLog(path)
+		if err != nil {
+			return nil, err
+		}
+		byPath[path] = len(all.files)
+		all.files = append(all.files, errorLogFile{sink: sink, level: level})
+	}
+	e.logger = admin.NewLogger(all, all.level)
+	return all, nil
+}
+
+func (e *engine) closeLogs() {
+	if err := e.logs.Close(logsCloseLimit); err != nil {
+		fmt.Fprintf(e.opt.Stderr, "holdfast: %v\n", err)
+	}
+}

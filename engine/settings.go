@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"errors"
+
+	"holdfast/config"
+	"holdfast/route"
+	"holdfast/shard"
+)
+
+// settings translates the values of one level. Where config and route name a value
+// differently, the reason is that route counts in milliseconds.
+func (b *builder) settings(s *config.Settings, at config.Position) route.Settings {
+	p := &s.Proxy
+	r := route.Settings{
+		ClientHeaderTimeout:    ms(s.ClientHeaderTimeout),
+		ClientBodyTimeout:      ms(s.ClientBodyTimeout),
+		ClientSendTimeout:      ms(s.SendTimeout),
+		ClientHeaderBufferSize: s.ClientHeaderBufferSize,
+		LargeHeaderBuffers: route.Buffers{
+			Count: int32(s.LargeClientHeaderBuffers.Count), Size: s.LargeClientHeaderBuffers.Size,
+		},
+		ClientMaxBodySize:    s.ClientMaxBodySize,
+		KeepaliveTimeout:     ms(s.KeepaliveTimeout),
+		KeepaliveHeaderSec:   ms(s.KeepaliveHeader) / 1000,
+		KeepaliveRequests:    s.KeepaliveRequests,
+		KeepaliveTime:        ms(s.KeepaliveTime),
+		LingeringClose:       route.LingeringClose(s.LingeringClose),
+		LingeringTime:        ms(s.LingeringTime),
+		LingeringTimeout:     ms(s.LingeringTimeout),
+		ConnectTimeout:       ms(p.ConnectTimeout),
+		SendTimeout:          ms(p.SendTimeout),
+		ReadTimeout:          ms(p.ReadTimeout),
+		NextUpstreamTimeout:  ms(p.NextUpstreamTimeout),
+		NextUpstreamTries:    int32(p.NextUpstreamTries),
+		NextUpstream:         route.NextUpstream(p.NextUpstream),
+		TunnelBlockedTimeout: ms(s.TunnelSendTimeout),
+		TCPNodelay:           s.TCPNodelay,
+		ProxySocketKeepalive: p.SocketKeepalive,
+		MergeSlashes:         s.MergeSlashes,
+		UnderscoresInHeaders: s.UnderscoresInHeaders,
+		IgnoreInvalidHeaders: s.IgnoreInvalidHeaders,
+	}
+	if p.ReadTimeoutSet {
+		r.TunnelReadTimeout = r.ReadTimeout
+	}
+	if p.SendTimeoutSet {
+		r.TunnelSendTimeout = r.SendTimeout
+	}
+	for _, l := range s.AccessLogs {
+		r.AccessLogs = append(r.AccessLogs, route.LogRef{File: b.logFile(l.Path), Format: b.logFormat(l.Format)})
+	}
+	for _, path := range s.TunnelLogs {
+		r.TunnelLogs = append(r.TunnelLogs, b.logFile(path))
+	}
+	r.Policy = b.policy(&r, at)
+	return r
+}
+
+// policy interns what of the settings outlives a request.
+func (b *builder) policy(r *route.Settings, at config.Position) uint16 {
+	p := shard.Policy{
+		TunnelReadMs:    r.TunnelReadTimeout,
+		TunnelBlockedMs: r.TunnelBlockedTimeout,
+		LingerMs:        r.LingeringTime,
+		LingerReadMs:    r.LingeringTimeout,
+		DeadPeers:       r.ProxySocketKeepalive,
+	}
+	if r.TunnelSendTimeout > 0 {
+		p.TunnelBlockedMs = r.TunnelSendTimeout
+	}
+	for _, i := range r.TunnelLogs {
+		if i >= logFilesMax {
+			b.fail(at, errors.New("more than 64 log files are in use"))
+			return 0
+		}
+		p.Logs |= 1 << i
+	}
+	id, ok := b.policies.Intern(p)
+	if !ok {
+		b.fail(at, errors.New("more than 65,536 different sets of tunnel settings have been in use since the start"))
+	}
+	return id
+}

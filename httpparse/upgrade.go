@@ -1,0 +1,89 @@
+package httpparse
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+)
+
+// Upgrade says whether the request asks to switch protocols (RFC 9110 section 7.8):
+// it is HTTP/1.1, Connection lists "upgrade", and Upgrade names at least one protocol.
+// UpgradeWebSocket is a GET that names exactly "websocket" (RFC 6455 section 4.1); any
+// other protocol, list of protocols, or method is UpgradeOther.
+func (r *Request) Upgrade(buf []byte) UpgradeKind {
+	protocols := ListTokens(buf, r.Fields, FieldUpgrade)
+	first, ok := protocols.Next()
+	if !ok || r.Minor == 0 || !ListHas(buf, r.Fields, FieldConnection, "upgrade") {
+		return UpgradeNone
+	}
+	_, more := protocols.Next()
+	if more || r.MethodID != MethodGet || !EqualFold(first, "websocket") {
+		return UpgradeOther
+	}
+	return UpgradeWebSocket
+}
+
+// SwitchOK reports whether r is a valid answer to req's wish to switch: a 101 of
+// HTTP/1.1, whose Connection lists "upgrade" and whose Upgrade is one of the protocols
+// asked for (RFC 9110 section 7.8). For a WebSocket with one Sec-WebSocket-Key,
+// Sec-WebSocket-Accept must be there once and fit the key (RFC 6455 section 4.1). buf
+// and reqBuf are the buffers r and req were parsed from; req is as the upstream got it.
+func (r *Response) SwitchOK(buf []byte, req *Request, reqBuf []byte) bool {
+	kind := req.Upgrade(reqBuf)
+	if kind == UpgradeNone || r.Status != 101 || r.Minor == 0 ||
+		!ListHas(buf, r.Fields, FieldConnection, "upgrade") {
+		return false
+	}
+	protocols := ListTokens(buf, r.Fields, FieldUpgrade)
+	chosen, ok := protocols.Next()
+	if _, more := protocols.Next(); !ok || more || !asksFor(reqBuf, req.Fields, chosen) {
+		return false
+	}
+	return kind != UpgradeWebSocket || r.acceptFits(buf, req, reqBuf)
+}
+
+func asksFor(buf []byte, fields []Field, protocol []byte) bool {
+	asked := ListTokens(buf, fields, FieldUpgrade)
+	for {
+		name, ok := asked.Next()
+		if !ok {
+			return false
+		}
+		if equalFoldBytes(name, protocol) {
+			return true
+		}
+	}
+}
+
+// acceptFits checks Sec-WebSocket-Accept. Without exactly one key there is nothing to
+// compare with, and the client will judge for itself.
+func (r *Response) acceptFits(buf []byte, req *Request, reqBuf []byte) bool {
+	if req.Count(FieldSecWebSocketKey) != 1 {
+		return true
+	}
+	if r.Count(FieldSecWebSocketAccept) != 1 {
+		return false
+	}
+	key, _ := req.Find(reqBuf, FieldSecWebSocketKey)
+	accept, _ := r.Find(buf, FieldSecWebSocketAccept)
+	var room [acceptLen]byte
+	return string(AcceptKey(room[:0], key)) == string(accept)
+}
+
+const (
+	// acceptSuffix is the GUID of RFC 6455 section 1.3.
+	acceptSuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+	// acceptLen is the length in bytes of a Sec-WebSocket-Accept value.
+	acceptLen = 28
+	// usualKeyLen is the length of a well-formed Sec-WebSocket-Key: 16 bytes in base64.
+	usualKeyLen = 24
+)
+
+// AcceptKey appends the Sec-WebSocket-Accept value, 28 bytes, for the
+// Sec-WebSocket-Key key (RFC 6455 section 4.2.2) to dst. Beyond room in dst it
+// allocates only for keys longer than the 24 bytes of a well-formed one.
+func AcceptKey(dst, key []byte) []byte {
+	var room [usualKeyLen + len(acceptSuffix)]byte
+	text := append(append(room[:0], key...), acceptSuffix...)
+	sum := sha1.Sum(text)
+	return base64.StdEncoding.AppendEncode(dst, sum[:])
+}

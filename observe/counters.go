@@ -1,0 +1,112 @@
+package observe
+
+// StateCount is the number of session states a gauge array holds; shard/state.go
+// checks at compile time that it has no more.
+const StateCount = 14
+
+// Outcome is how an upgrade request ended.
+type Outcome uint8
+
+// The outcomes of an upgrade request.
+const (
+	OutcomeSwitched Outcome = iota // 101 relayed, a tunnel began
+	OutcomeRefused                 // the upstream answered another status
+	OutcomeFailed                  // no answer of the upstream: 502, 504
+	OutcomeRejected                // answered by us before any upstream: 400, 404, 426, 503, return
+	OutcomeGone                    // the client left before an answer
+	outcomeCount
+)
+
+// OutcomeCount is the number of outcomes, for arrays indexed by one.
+const OutcomeCount = int(outcomeCount)
+
+// String is the name used in metric labels.
+func (o Outcome) String() string {
+	switch o {
+	case OutcomeSwitched:
+		return "switched"
+	case OutcomeRefused:
+		return "refused"
+	case OutcomeFailed:
+		return "failed"
+	case OutcomeRejected:
+		return "rejected"
+	case OutcomeGone:
+		return "gone"
+	}
+	return "invalid"
+}
+
+// Counters are one shard's numbers. The shard writes them without
+// synchronisation; readers get a copy that the shard makes on request.
+type Counters struct {
+	Sessions [StateCount]uint64 // gauge: sessions by state
+	Tunnels  uint64             // gauge: sessions in Tunnel or HalfClosed
+
+	Accepted     uint64    // connections accepted
+	AcceptErrors uint64    // accept4 failures other than EAGAIN
+	Requests     uint64    // request heads parsed completely
+	Responses    [6]uint64 // responses begun towards clients, by status class (index 1 to 5)
+
+	Upgrades [OutcomeCount]uint64 // upgrade requests by outcome
+
+	SessionCloses [ReasonCount][SideCount]uint64 // sessions that never became a tunnel
+	TunnelCloses  [ReasonCount][SideCount]uint64 // tunnels
+
+	TunnelBytesUp   uint64 // bytes delivered from clients to upstreams in tunnels
+	TunnelBytesDown uint64 // bytes delivered from upstreams to clients in tunnels
+	HTTPBytesUp     uint64 // bytes written to upstreams outside tunnels
+	HTTPBytesDown   uint64 // bytes written to clients outside tunnels
+
+	UpstreamConnects     uint64 // connections begun towards upstreams
+	UpstreamConnectFails uint64
+	UpstreamReuses       uint64 // requests sent on an idle keep-alive connection
+	UpstreamIdle         uint64 // gauge: idle keep-alive connections to upstreams
+
+	StaleEvents uint64 // epoll events whose slot had moved on
+	LoopTurns   uint64
+	LoopWakes   uint64 // turns that found at least one event
+
+	BufsOut   uint64 // gauge: buffers lent
+	BufBytes  uint64 // gauge: bytes of the lent buffers
+	PipesOut  uint64 // gauge: pipes lent
+	Requested uint64 // gauge: cold request records lent
+}
+
+// Add adds o to c, field by field: the total over shards.
+func (c *Counters) Add(o *Counters) {
+	for i := range c.Sessions {
+		c.Sessions[i] += o.Sessions[i]
+	}
+	for i := range c.Responses {
+		c.Responses[i] += o.Responses[i]
+	}
+	for i := range c.Upgrades {
+		c.Upgrades[i] += o.Upgrades[i]
+	}
+	for r := range c.SessionCloses {
+		for s := range c.SessionCloses[r] {
+			c.SessionCloses[r][s] += o.SessionCloses[r][s]
+			c.TunnelCloses[r][s] += o.TunnelCloses[r][s]
+		}
+	}
+	c.Tunnels += o.Tunnels
+	c.Accepted += o.Accepted
+	c.AcceptErrors += o.AcceptErrors
+	c.Requests += o.Requests
+	c.TunnelBytesUp += o.TunnelBytesUp
+	c.TunnelBytesDown += o.TunnelBytesDown
+	c.HTTPBytesUp += o.HTTPBytesUp
+	c.HTTPBytesDown += o.HTTPBytesDown
+	c.UpstreamConnects += o.UpstreamConnects
+	c.UpstreamConnectFails += o.UpstreamConnectFails
+	c.UpstreamReuses += o.UpstreamReuses
+	c.UpstreamIdle += o.UpstreamIdle
+	c.StaleEvents += o.StaleEvents
+	c.LoopTurns += o.LoopTurns
+	c.LoopWakes += o.LoopWakes
+	c.BufsOut += o.BufsOut
+	c.BufBytes += o.BufBytes
+	c.PipesOut += o.PipesOut
+	c.Requested += o.Requested
+}

@@ -1,0 +1,228 @@
+package route
+
+import (
+	"strconv"
+
+	"holdfast/httpparse"
+)
+
+// ReplyForm is what the caller has decided about an answer of our own.
+type ReplyForm struct {
+	// Keepalive says that the client's connection stays open afterwards.
+	Keepalive bool
+	// RetryAfterSec is the delay in seconds that a 503 or 429 asks the client for; 0
+	// means one second for a 503 and no such field for a 429 (RFC 9110 section 10.2.3).
+	RetryAfterSec int
+}
+
+// Return is a compiled return directive. It is immutable.
+type Return struct {
+	// Code is the status. 444 means: close the connection without an answer.
+	Code int
+
+	text        Template // body, or the URL of a redirect
+	contentType string
+}
+
+// CodeNoAnswer is the status of a return that closes the connection without an
+// answer, nginx's own code.
+const CodeNoAnswer = 444
+
+// NewReturn compiles a return directive: a status from 200 to 999 with the text of the
+// body or, for 301, 302, 303, 307 and 308, the URL to redirect to; either may be
+// empty. contentType is the type of the body (default_type). The error is a
+// *CompileError.
+func (c *Compiler) NewReturn(code int, text, contentType string) (*Return, error) {
+	if code < 200 || code > 999 {
+		return nil, &CompileError{
+			Text: "invalid status " + strconv.Itoa(code) + " in return",
+			Hint: "a final answer has a status from 200 to 999",
+		}
+	}
+	t, err := c.Compile(text)
+	if err != nil {
+		return nil, err
+	}
+	return &Return{Code: code, text: t, contentType: contentType}, nil
+}
+
+// Append appends the whole answer, head and body, to dst. It must not be called for
+// CodeNoAnswer. e needs what the text's variables need, and NowNs.
+func (r *Return) Append(dst []byte, e *Env, form ReplyForm) []byte {
+	constant, isConst := r.text.Const()
+	empty := isConst && constant == ""
+	switch {
+	case isRedirect(r.Code):
+		buf := r.text.Append(e.borrow(), e)
+		dst = appendRedirect(dst, e, r.Code, buf, form)
+		e.giveBack(buf)
+		return dst
+	case r.Code >= 400 && empty:
+		return AppendError(dst, e, r.Code, form)
+	}
+	body := r.text.Append(e.borrow(), e)
+	dst = r.appendText(dst, e, body, form)
+	e.giveBack(body)
+	return dst
+}
+
+func (r *Return) appendText(dst []byte, e *Env, body []byte, form ReplyForm) []byte {
+	start := len(dst)
+	dst = appendReplyHead(dst, e, r.Code)
+	if !bodyless(r.Code) {
+		if r.contentType != "" {
+			dst = append(dst, "Content-Type: "...)
+			dst = append(dst, r.contentType...)
+			dst = append(dst, "\r\n"...)
+		}
+		dst = appendLength(dst, len(body))
+	}
+	dst = appendConnectionField(dst, e, form.Keepalive)
+	dst = append(dst, "\r\n"...)
+	e.keepSent(dst[start:])
+	if bodyless(r.Code) || toHead(e) {
+		return dst
+	}
+	return append(dst, body...)
+}
+
+// AppendError appends the whole answer for an error, head and a small page, to dst. e
+// needs NowNs; whatever else it has is used. It serves every status.
+func AppendError(dst []byte, e *Env, status int, form ReplyForm) []byte {
+	return appendPage(dst, e, status, nil, form)
+}
+
+// AppendSlashRedirect appends the redirect to the name of a location that Locate
+// found with redirect (location). args, if any, are kept.
+func AppendSlashRedirect(dst []byte, e *Env, location *Location, form ReplyForm) []byte {
+	url := httpparse.AppendEscapedPath(e.borrow(), []byte(location.pattern))
+	if len(e.Args) > 0 {
+		url = append(url, '?')
+		url = append(url, e.Args...)
+	}
+	dst = appendRedirect(dst, e, 301, url, form)
+	e.giveBack(url)
+	return dst
+}
+
+// appendRedirect answers with a Location, which is made absolute if it begins with
+// "/" (absolute_redirect).
+func appendRedirect(dst []byte, e *Env, status int, url []byte, form ReplyForm) []byte {
+	location := e.borrow()
+	if len(url) > 0 {
+		if url[0] == '/' {
+			location = appendOrigin(location, e)
+		}
+		location = appendCleanURI(location, url)
+	}
+	dst = appendPage(dst, e, status, location, form)
+	e.giveBack(location)
+	return dst
+}
+
+// appendOrigin appends scheme, host and port as nginx makes a redirect absolute: the
+// requested host, else our address, and the port of our address unless it is 80
+// (server_name_in_redirect off, port_in_redirect on).
+func appendOrigin(dst []byte, e *Env) []byte {
+	dst = append(dst, scheme...)
+	dst = append(dst, "://"...)
+	switch {
+	case len(e.Host) > 0:
+		dst = append(dst, e.Host...)
+	case e.Local.Addr().Is6():
+		dst = append(dst, '[')
+		dst = e.Local.Addr().AppendTo(dst)
+		dst = append(dst, ']')
+	case e.Local.IsValid():
+		dst = e.Local.Addr().AppendTo(dst)
+	default:
+		dst = append(dst, "localhost"...)
+	}
+	if port := e.Local.Port(); port != 0 && port != 80 {
+		dst = append(dst, ':')
+		dst = strconv.AppendUint(dst, uint64(port), 10)
+	}
+	return dst
+}
+
+// appendPage appends a head with location, unless that is empty, and a page that
+// says what the status means.
+func appendPage(dst []byte, e *Env, status int, location []byte, form ReplyForm) []byte {
+	start := len(dst)
+	dst = appendReplyHead(dst, e, status)
+	if !bodyless(status) {
+		dst = append(dst, "Content-Type: text/html\r\n"...)
+		dst = appendLength(dst, pageLength(status))
+	}
+	if len(location) > 0 {
+		dst = append(dst, "Location: "...)
+		dst = append(dst, location...)
+		dst = append(dst, "\r\n"...)
+	}
+	dst = appendRetryAfter(dst, status, form.RetryAfterSec)
+	dst = appendConnectionField(dst, e, form.Keepalive)
+	dst = append(dst, "\r\n"...)
+	e.keepSent(dst[start:])
+	if bodyless(status) || toHead(e) {
+		return dst
+	}
+	return appendPageBody(dst, status)
+}
+
+// The page around its title, which it shows twice.
+const (
+	pageStart  = "<!DOCTYPE html>\n<html>\n<head><title>"
+	pageMiddle = "</title></head>\n<body>\n<h1>"
+	pageEnd    = "</h1>\n<hr>holdfast\n</body>\n</html>\n"
+)
+
+func appendPageBody(dst []byte, status int) []byte {
+	dst = append(dst, pageStart...)
+	dst = appendTitle(dst, status)
+	dst = append(dst, pageMiddle...)
+	dst = appendTitle(dst, status)
+	return append(dst, pageEnd...)
+}
+
+func pageLength(status int) int {
+	title := len("000")
+	if text := statusTexts[status]; text != "" {
+		title += 1 + len(text)
+	}
+	return len(pageStart) + len(pageMiddle) + len(pageEnd) + 2*title
+}
+
+func appendTitle(dst []byte, status int) []byte {
+	dst = appendStatus(dst, status)
+	if text := statusTexts[status]; text != "" {
+		dst = append(dst, ' ')
+		dst = append(dst, text...)
+	}
+	return dst
+}
+
+func appendReplyHead(dst []byte, e *Env, status int) []byte {
+	dst = appendStatusLine(dst, status)
+	dst = append(dst, serverField...)
+	return appendDateField(dst, e)
+}
+
+func appendLength(dst []byte, n int) []byte {
+	dst = append(dst, "Content-Length: "...)
+	dst = strconv.AppendInt(dst, int64(n), 10)
+	return append(dst, "\r\n"...)
+}
+
+func appendRetryAfter(dst []byte, status, seconds int) []byte {
+	if status == 503 && seconds <= 0 {
+		seconds = 1
+	}
+	if status != 503 && status != 429 || seconds <= 0 {
+		return dst
+	}
+	dst = append(dst, "Retry-After: "...)
+	dst = strconv.AppendInt(dst, int64(seconds), 10)
+	return append(dst, "\r\n"...)
+}
+
+func toHead(e *Env) bool { return e.Req != nil && e.Req.MethodID == httpparse.MethodHead }

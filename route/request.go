@@ -1,0 +1,332 @@
+package route
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"holdfast/httpparse"
+)
+
+// requestRecipe is how a request head for the upstream differs from the client's.
+type requestRecipe struct {
+	host       Template // $proxy_host unless proxy_set_header says otherwise
+	set        []setField
+	connection option
+	upgrade    option
+	drop       fieldSet // the client's fields that do not go on
+}
+
+// setField is a field that proxy_set_header asks for.
+type setField struct {
+	name  string
+	value Template
+}
+
+// option is a field of this hop that proxy_set_header may mention.
+type option struct {
+	value   Template
+	written bool
+}
+
+// RequestForm is what the caller has decided about a request to an upstream.
+type RequestForm struct {
+	// Framing delimits the body on the upstream connection: BodyNone, BodyLength or
+	// BodyChunked.
+	Framing httpparse.Framing
+	// Upgrade is what the client asks for (httpparse.Request.Upgrade).
+	Upgrade httpparse.UpgradeKind
+	// Keepalive says that the upstream connection may be used again afterwards.
+	Keepalive bool
+}
+
+// RequestSent is what AppendRequest wrote, as far as the caller must know.
+type RequestSent struct {
+	// Upgrade says that an upgrade was asked for, so that a 101 may come.
+	Upgrade bool
+	// Close says that "Connection: close" was sent: the connection ends after the response.
+	Close bool
+	// Minor is the minor version in the request line.
+	Minor uint8
+}
+
+// newRequestRecipe compiles proxy_set_header.
+func (c *Compiler) newRequestRecipe(headers []SetHeader) (requestRecipe, error) {
+	r := requestRecipe{drop: newFieldSet(
+		// Fields of the client's hop (RFC 9110 section 7.6.1), those that frame the
+		// body, and what the caller answers by itself.
+		httpparse.FieldHost, httpparse.FieldConnection, httpparse.FieldKeepAlive, httpparse.FieldProxyConnection,
+		httpparse.FieldTE, httpparse.FieldTrailer, httpparse.FieldTransferEncoding, httpparse.FieldUpgrade,
+		httpparse.FieldHTTP2Settings, httpparse.FieldContentLength, httpparse.FieldExpect,
+	)}
+	host := false
+	for i := range headers {
+		h := &headers[i]
+		value, err := c.Compile(h.Value)
+		if err == nil {
+			err = checkSetHeader(h.Name)
+		}
+		if err != nil {
+			return r, &SetHeaderError{Index: i, Err: err}
+		}
+		r.drop.add(h.Name)
+		switch httpparse.FieldIDOf([]byte(h.Name)) {
+		case httpparse.FieldHost:
+			r.host, host = value, true
+		case httpparse.FieldConnection:
+			r.connection = option{value: value, written: true}
+		case httpparse.FieldUpgrade:
+			r.upgrade = option{value: value, written: true}
+		default:
+			r.set = append(r.set, setField{name: h.Name, value: value})
+		}
+	}
+	if !host {
+		r.host, _ = c.Compile("$proxy_host")
+	}
+	return r, nil
+}
+
+func checkSetHeader(name string) error {
+	switch httpparse.FieldIDOf([]byte(name)) {
+	case httpparse.FieldContentLength, httpparse.FieldTransferEncoding:
+		return &CompileError{
+			Text: "proxy_set_header cannot set " + name + ": it must say how the body is really sent",
+			Hint: "remove the line",
+		}
+	}
+	valid := name != ""
+	for i := range len(name) {
+		c := name[i]
+		valid = valid && (isNameByte(c) || strings.IndexByte("!#$%&'*+-.^`|~", c) >= 0)
+	}
+	if !valid {
+		return &CompileError{Text: "invalid header field name " + strconv.Quote(name)}
+	}
+	return nil
+}
+
+// AppendRequest appends the head of the request for the upstream to dst: the request
+// line, Host, the fields of proxy_set_header, the body's framing, and of the client's
+// fields all that are neither set anew nor meant for the client's own hop.
+//
+// "Upgrade: websocket" goes on whatever proxy_set_header says about Upgrade and
+// Connection, unless Upgrade is written as empty text. Other protocols go on where
+// proxy_set_header Upgrade renders them, h2c only where it is written out.
+//
+// e needs Head, Req, RawTarget, URI, Args, Server and Location, and after Resolve for
+// a Dynamic proxy_pass. dst may grow; the result aliases it.
+func (p *Proxy) AppendRequest(dst []byte, e *Env, form RequestForm) ([]byte, RequestSent) {
+	sent := RequestSent{Minor: p.Minor}
+	protocols := p.appendUpgrade(e.borrow(), e, form.Upgrade)
+	if len(protocols) > 0 {
+		sent.Upgrade, sent.Minor = true, 1
+	}
+	dst = append(dst, e.Req.Method.Of(e.Head)...)
+	dst = append(dst, ' ')
+	dst = p.appendURI(dst, e)
+	dst = append(dst, ' ', 'H', 'T', 'T', 'P', '/', '1', '.', '0'+sent.Minor, '\r', '\n')
+	dst = appendRendered(dst, e, "Host", p.request.host)
+	for i := range p.request.set {
+		dst = appendRendered(dst, e, p.request.set[i].name, p.request.set[i].value)
+	}
+	h2c := false
+	if sent.Upgrade {
+		h2c = listsH2C(protocols)
+		dst = append(dst, "Upgrade: "...)
+		dst = append(dst, protocols...)
+		dst = append(dst, "\r\nConnection: upgrade"...)
+		if h2c {
+			dst = append(dst, ", HTTP2-Settings"...)
+		}
+		dst = append(dst, "\r\n"...)
+	} else {
+		dst, sent.Close = p.appendConnection(dst, e, form.Keepalive)
+	}
+	e.giveBack(protocols)
+	dst = appendFraming(dst, form.Framing)
+	dst = p.appendClientFields(dst, e, h2c)
+	return append(dst, "\r\n"...), sent
+}
+
+// appendURI writes the request target by nginx's rules (proxy_pass): rendered with
+// the URL if that has variables and a URI; the client's own if there is no URI; else
+// the URI in the place of what the location matched.
+func (p *Proxy) appendURI(dst []byte, e *Env) []byte {
+	if p.dynamic && len(e.target.uri) > 0 {
+		return appendURIPart(dst, e.target.uri)
+	}
+	raw := e.RawTarget
+	if p.uri == "" && len(raw) > 0 && raw[0] == '/' || string(raw) == "*" {
+		return append(dst, raw...)
+	}
+	dst = append(dst, p.uri...)
+	rest := e.URI[min(p.replaced, len(e.URI)):]
+	// nginx escapes only what it had to unescape.
+	path, _, _ := bytes.Cut(raw, questionMark)
+	if bytes.IndexByte(path, '%') >= 0 {
+		dst = httpparse.AppendEscapedPath(dst, rest)
+	} else {
+		dst = append(dst, rest...)
+	}
+	if len(e.Args) > 0 {
+		dst = append(dst, '?')
+		dst = append(dst, e.Args...)
+	}
+	return dst
+}
+
+var questionMark = []byte("?")
+
+// appendRendered appends a field, unless its value renders empty.
+func appendRendered(dst []byte, e *Env, name string, value Template) []byte {
+	start := len(dst)
+	dst = append(dst, name...)
+	dst = append(dst, ": "...)
+	at := len(dst)
+	if dst = value.appendFieldValue(dst, e); len(dst) == at {
+		return dst[:start]
+	}
+	return append(dst, "\r\n"...)
+}
+
+func appendFraming(dst []byte, framing httpparse.Framing) []byte {
+	switch framing.Kind {
+	case httpparse.BodyLength:
+		dst = append(dst, "Content-Length: "...)
+		dst = strconv.AppendInt(dst, framing.Length, 10)
+		return append(dst, "\r\n"...)
+	case httpparse.BodyChunked:
+		return append(dst, "Transfer-Encoding: chunked\r\n"...)
+	}
+	return dst
+}
+
+// appendUpgrade appends the protocols to ask the upstream for; none means no upgrade.
+func (p *Proxy) appendUpgrade(dst []byte, e *Env, kind httpparse.UpgradeKind) []byte {
+	configured := &p.request.upgrade
+	text, literal := configured.value.Const()
+	switch {
+	case kind == httpparse.UpgradeNone, configured.written && literal && text == "":
+		return dst
+	case kind == httpparse.UpgradeWebSocket:
+		return append(dst, "websocket"...)
+	case !configured.written:
+		return dst
+	}
+	buf := configured.value.appendFieldValue(e.borrow(), e)
+	for rest := buf; ; {
+		var protocol []byte
+		if protocol, rest = httpparse.NextToken(rest); protocol == nil {
+			break
+		}
+		if !asksFor(e, protocol) || !literal && isH2C(protocol) {
+			continue
+		}
+		if len(dst) > 0 {
+			dst = append(dst, ", "...)
+		}
+		dst = append(dst, protocol...)
+	}
+	e.giveBack(buf)
+	return dst
+}
+
+// isH2C reports whether protocol is h2c, with or without a version (RFC 9110 section
+// 7.8: protocol-name ["/" protocol-version]).
+func isH2C(protocol []byte) bool {
+	name, _, _ := bytes.Cut(protocol, slash)
+	return httpparse.EqualFold(name, "h2c")
+}
+
+var slash = []byte("/")
+
+func listsH2C(protocols []byte) bool {
+	for {
+		var protocol []byte
+		if protocol, protocols = httpparse.NextToken(protocols); protocol == nil {
+			return false
+		}
+		if isH2C(protocol) {
+			return true
+		}
+	}
+}
+
+// asksFor reports whether the client's Upgrade lists protocol.
+func asksFor(e *Env, protocol []byte) bool {
+	asked := httpparse.ListTokens(e.Head, e.Req.Fields, httpparse.FieldUpgrade)
+	for {
+		name, ok := asked.Next()
+		if !ok {
+			return false
+		}
+		if bytes.EqualFold(name, protocol) {
+			return true
+		}
+	}
+}
+
+// appendConnection writes the Connection field of a request that is no upgrade.
+func (p *Proxy) appendConnection(dst []byte, e *Env, keepalive bool) (out []byte, closes bool) {
+	configured := &p.request.connection
+	start := len(dst)
+	dst = append(dst, "Connection: "...)
+	at := len(dst)
+	if configured.written {
+		buf := configured.value.appendFieldValue(e.borrow(), e)
+		empty := len(buf) == 0
+		for rest := buf; ; {
+			var token []byte
+			if token, rest = httpparse.NextToken(rest); token == nil {
+				break
+			}
+			// There is no Upgrade for it to point to.
+			if httpparse.EqualFold(token, "upgrade") {
+				continue
+			}
+			closes = closes || httpparse.EqualFold(token, "close")
+			if len(dst) > at {
+				dst = append(dst, ", "...)
+			}
+			dst = append(dst, token...)
+		}
+		e.giveBack(buf)
+		if empty {
+			return dst[:start], false
+		}
+	}
+	if len(dst) == at {
+		if keepalive {
+			return dst[:start], false
+		}
+		dst, closes = append(dst, "close"...), true
+	}
+	return append(dst, "\r\n"...), closes
+}
+
+// appendClientFields appends the client's fields that go on.
+func (p *Proxy) appendClientFields(dst []byte, e *Env, h2c bool) []byte {
+	settings := e.settings()
+	fields := e.Req.Fields
+	listed := listsFields(e.Head, fields)
+	for i := range fields {
+		f := &fields[i]
+		if h2c && f.ID == httpparse.FieldHTTP2Settings {
+			dst = appendField(dst, e.Head, f)
+			continue
+		}
+		if p.request.drop.has(e.Head, f) {
+			continue
+		}
+		name := f.Name.Of(e.Head)
+		if f.ID == httpparse.FieldOther && !settings.passableName(name) {
+			continue
+		}
+		if listed && !endToEnd(f.ID) && httpparse.ConnectionLists(e.Head, fields, name) {
+			continue
+		}
+		dst = appendField(dst, e.Head, f)
+	}
+	return dst
+}

@@ -1,0 +1,203 @@
+package route
+
+import (
+	"bytes"
+	"strconv"
+
+	"holdfast/httpparse"
+)
+
+// responseRecipe is how a response head for the client differs from the upstream's.
+type responseRecipe struct {
+	hide fieldSet
+	// redirectFrom is the beginning of a Location or Refresh URL that is replaced by
+	// redirectTo; empty for none (proxy_redirect).
+	redirectFrom, redirectTo string
+}
+
+// ResponseForm is what the caller has decided about a response to the client.
+type ResponseForm struct {
+	// Framing delimits the body on the client's connection. With BodyNone and a HEAD
+	// request or status 304, the upstream's Content-Length is passed on.
+	Framing httpparse.Framing
+	// Keepalive says that the client's connection stays open afterwards. A 101 has
+	// no say in it.
+	Keepalive bool
+}
+
+// newResponseRecipe builds the set of fields that do not go on: nginx's own list and
+// proxy_hide_header, without proxy_pass_header, and those of the upstream's hop (RFC
+// 9110 section 7.6.1), which nothing can let pass.
+func newResponseRecipe(spec *ProxySpec) responseRecipe {
+	r := responseRecipe{hide: newFieldSet(
+		httpparse.FieldDate, httpparse.FieldServer, httpparse.FieldXPad, httpparse.FieldXAccelExpires,
+		httpparse.FieldXAccelRedirect, httpparse.FieldXAccelLimitRate, httpparse.FieldXAccelBuffering,
+		httpparse.FieldXAccelCharset,
+	)}
+	for _, name := range spec.HideHeaders {
+		r.hide.add(name)
+	}
+	for _, name := range spec.PassHeaders {
+		r.hide.remove(name)
+	}
+	for _, id := range []httpparse.FieldID{
+		httpparse.FieldConnection, httpparse.FieldKeepAlive, httpparse.FieldProxyConnection, httpparse.FieldTE,
+		httpparse.FieldTrailer, httpparse.FieldTransferEncoding, httpparse.FieldContentLength, httpparse.FieldUpgrade,
+	} {
+		r.hide.known[id] = true
+	}
+	return r
+}
+
+// AppendResponse appends the head of the upstream's response as the client gets it to
+// dst: HTTP/1.1, with Server and Date of our own unless proxy_pass_header lets those
+// of the upstream pass, without hidden fields and those of the upstream's hop, with
+// the framing of form and, except for a 101, the Connection of form. Location and
+// Refresh are rewritten as by proxy_redirect default.
+//
+// e needs Head, Req, RespHead, Resp, Server, Location and NowNs. dst may grow; the
+// result aliases it.
+func (p *Proxy) AppendResponse(dst []byte, e *Env, form ResponseForm) []byte {
+	start := len(dst)
+	resp, buf := e.Resp, e.RespHead
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = appendStatus(dst, resp.Status)
+	dst = append(dst, ' ')
+	dst = append(dst, resp.Reason.Of(buf)...)
+	dst = append(dst, "\r\n"...)
+	dst = p.appendOwnFields(dst, e)
+	listed := listsFields(buf, resp.Fields)
+	for i := range resp.Fields {
+		f := &resp.Fields[i]
+		if p.response.hide.has(buf, f) {
+			continue
+		}
+		if listed && !endToEnd(f.ID) && httpparse.ConnectionLists(buf, resp.Fields, f.Name.Of(buf)) {
+			continue
+		}
+		dst = p.appendResponseField(dst, e, f)
+	}
+	switch {
+	case resp.Status == 101:
+		dst = appendUpgradeOf(dst, buf, resp)
+		dst = append(dst, "Connection: upgrade\r\n"...)
+	default:
+		dst = appendBodyFields(dst, e, form.Framing)
+		// A 426 says which protocol it wants (RFC 9110 section 15.5.22).
+		if resp.Status == 426 && resp.Count(httpparse.FieldUpgrade) > 0 {
+			dst = appendUpgradeOf(dst, buf, resp)
+			dst = append(dst, "Connection: upgrade\r\n"...)
+		}
+		dst = appendConnectionField(dst, e, form.Keepalive)
+	}
+	dst = append(dst, "\r\n"...)
+	e.keepSent(dst[start:])
+	return dst
+}
+
+// appendOwnFields appends Server and Date, where the upstream's do not pass.
+func (p *Proxy) appendOwnFields(dst []byte, e *Env) []byte {
+	if p.response.hide.known[httpparse.FieldServer] || e.Resp.Count(httpparse.FieldServer) == 0 {
+		dst = append(dst, serverField...)
+	}
+	if p.response.hide.known[httpparse.FieldDate] || e.Resp.Count(httpparse.FieldDate) == 0 {
+		dst = appendDateField(dst, e)
+	}
+	return dst
+}
+
+const serverField = "Server: holdfast\r\n"
+
+func appendDateField(dst []byte, e *Env) []byte {
+	dst = append(dst, "Date: "...)
+	dst = e.appendHTTPDate(dst)
+	return append(dst, "\r\n"...)
+}
+
+func appendUpgradeOf(dst, buf []byte, resp *httpparse.Response) []byte {
+	for i := range resp.Fields {
+		if resp.Fields[i].ID == httpparse.FieldUpgrade {
+			dst = appendField(dst, buf, &resp.Fields[i])
+		}
+	}
+	return dst
+}
+
+// appendBodyFields appends what delimits the body or, where there is none, what the
+// upstream says about the one there would have been.
+func appendBodyFields(dst []byte, e *Env, framing httpparse.Framing) []byte {
+	if framing.Kind != httpparse.BodyNone {
+		return appendFraming(dst, framing)
+	}
+	if e.Resp.Status != 304 && (e.Req == nil || e.Req.MethodID != httpparse.MethodHead) {
+		return dst
+	}
+	length, found := e.Resp.Find(e.RespHead, httpparse.FieldContentLength)
+	if !found || e.Resp.Status < 200 || e.Resp.Status == 204 {
+		return dst
+	}
+	dst = append(dst, "Content-Length: "...)
+	dst = append(dst, length...)
+	return append(dst, "\r\n"...)
+}
+
+// appendConnectionField appends Connection and, where keepalive_timeout asks for it,
+// Keep-Alive.
+func appendConnectionField(dst []byte, e *Env, keepalive bool) []byte {
+	if !keepalive {
+		return append(dst, "Connection: close\r\n"...)
+	}
+	dst = append(dst, "Connection: keep-alive\r\n"...)
+	if s := e.settings(); s != nil && s.KeepaliveHeaderSec > 0 {
+		dst = append(dst, "Keep-Alive: timeout="...)
+		dst = strconv.AppendInt(dst, s.KeepaliveHeaderSec, 10)
+		dst = append(dst, "\r\n"...)
+	}
+	return dst
+}
+
+// appendResponseField appends a field of the upstream, rewritten if it redirects.
+func (p *Proxy) appendResponseField(dst []byte, e *Env, f *httpparse.Field) []byte {
+	from := p.response.redirectFrom
+	if from == "" || f.ID != httpparse.FieldLocation && f.ID != httpparse.FieldRefresh {
+		return appendField(dst, e.RespHead, f)
+	}
+	value := f.Value.Of(e.RespHead)
+	at := 0
+	if f.ID == httpparse.FieldRefresh {
+		if at = refreshURL(value); at < 0 {
+			return appendField(dst, e.RespHead, f)
+		}
+	}
+	if !hasPrefix(value[at:], from) {
+		return appendField(dst, e.RespHead, f)
+	}
+	dst = append(dst, f.Name.Of(e.RespHead)...)
+	dst = append(dst, ": "...)
+	dst = append(dst, value[:at]...)
+	if f.ID == httpparse.FieldLocation && hasPrefix(p.response.redirectTo, "/") {
+		dst = appendOrigin(dst, e)
+	}
+	dst = append(dst, p.response.redirectTo...)
+	dst = append(dst, value[at+len(from):]...)
+	return append(dst, "\r\n"...)
+}
+
+// refreshURL is where the URL begins in a Refresh field, or -1.
+func refreshURL(value []byte) int {
+	for i := range value {
+		if len(value)-i >= len(refreshMark) && bytes.EqualFold(value[i:i+len(refreshMark)], refreshMark) {
+			return i + len(refreshMark)
+		}
+	}
+	return -1
+}
+
+var refreshMark = []byte("url=")
+
+// keepSent remembers a head for the $sent_http_ variables, if there are any.
+func (e *Env) keepSent(head []byte) {
+	if e.Server != nil && e.Server.keepsSent {
+		e.sent = append(e.sent[:0], head...)
+	}
+}

@@ -1,0 +1,126 @@
+package route
+
+// Settings are the values of a server or a location that the data path reads. They
+// are merged (nothing has to be looked up in an outer level) and never change.
+// Times are in milliseconds, sizes in bytes; the nginx directive is in parentheses.
+type Settings struct {
+	// ClientHeaderTimeout bounds the reading of a whole request head (client_header_timeout).
+	ClientHeaderTimeout int64
+	// ClientBodyTimeout bounds the wait between two reads of a request body (client_body_timeout).
+	ClientBodyTimeout int64
+	// ClientSendTimeout bounds the wait between two writes to the client (send_timeout).
+	ClientSendTimeout int64
+	// ClientHeaderBufferSize is the first buffer for a request head (client_header_buffer_size).
+	ClientHeaderBufferSize int64
+	// LargeHeaderBuffers is what a request head may grow to (large_client_header_buffers).
+	LargeHeaderBuffers Buffers
+	// ClientMaxBodySize is the largest request body; 0 means no limit (client_max_body_size).
+	ClientMaxBodySize int64
+
+	// KeepaliveTimeout is how long an idle client connection stays open; 0 turns
+	// keep-alive off (keepalive_timeout).
+	KeepaliveTimeout int64
+	// KeepaliveHeaderSec is the timeout in seconds told to the client in a Keep-Alive
+	// field; 0 means no such field (second argument of keepalive_timeout).
+	KeepaliveHeaderSec int64
+	// KeepaliveRequests is the number of requests on one client connection (keepalive_requests).
+	KeepaliveRequests int64
+	// KeepaliveTime is how long a client connection may carry new requests (keepalive_time).
+	KeepaliveTime int64
+
+	// LingeringClose says when to read on after the last answer (lingering_close).
+	LingeringClose LingeringClose
+	// LingeringTime bounds a whole lingering close (lingering_time).
+	LingeringTime int64
+	// LingeringTimeout bounds the wait for more data within it (lingering_timeout).
+	LingeringTimeout int64
+
+	// ConnectTimeout bounds one try to connect (proxy_connect_timeout).
+	ConnectTimeout int64
+	// SendTimeout bounds the wait between two writes to the upstream (proxy_send_timeout).
+	SendTimeout int64
+	// ReadTimeout bounds the wait between two reads from the upstream (proxy_read_timeout).
+	ReadTimeout int64
+	// NextUpstreamTimeout bounds all tries together; 0 means no limit (proxy_next_upstream_timeout).
+	NextUpstreamTimeout int64
+	// NextUpstreamTries is the number of peers tried; 0 means no limit (proxy_next_upstream_tries).
+	NextUpstreamTries int32
+	// NextUpstream says which failures lead to the next peer (proxy_next_upstream).
+	NextUpstream NextUpstream
+
+	// TunnelReadTimeout and TunnelSendTimeout are ReadTimeout and SendTimeout where
+	// they were written in the configuration; 0 means that a tunnel has none.
+	TunnelReadTimeout int64
+	TunnelSendTimeout int64
+	// TunnelBlockedTimeout is how long a half of a tunnel may find its destination
+	// not reading (tunnel_send_timeout).
+	TunnelBlockedTimeout int64
+
+	// TCPNodelay sets TCP_NODELAY (tcp_nodelay).
+	TCPNodelay bool
+	// ProxySocketKeepalive turns TCP keepalive on for upstream connections (proxy_socket_keepalive).
+	ProxySocketKeepalive bool
+	// MergeSlashes joins adjacent slashes in $uri (merge_slashes).
+	MergeSlashes bool
+	// UnderscoresInHeaders lets request fields with "_" in their name pass (underscores_in_headers).
+	UnderscoresInHeaders bool
+	// IgnoreInvalidHeaders drops request fields whose name has other characters than
+	// letters, digits and "-" (ignore_invalid_headers).
+	IgnoreInvalidHeaders bool
+
+	// Policy is the number of what holds for a connection beyond its request, from the
+	// shards' table of policies.
+	Policy uint16
+
+	// AccessLogs are the lines to write for each request; empty means off (access_log).
+	AccessLogs []LogRef
+	// TunnelLogs are the indexes of the files that get the line at a tunnel's close (tunnel_log).
+	TunnelLogs []int
+}
+
+// Buffers is a number of buffers and the size of each in bytes.
+type Buffers struct {
+	Count int32
+	Size  int64
+}
+
+// LogRef is one access_log: the index of a log file, and what goes into it.
+type LogRef struct {
+	File   int
+	Format *LogFormat
+}
+
+// LogFormat is a compiled log_format.
+type LogFormat struct {
+	Line   Template
+	Escape Escape
+}
+
+// Append renders one line with its newline. dst may grow; the result aliases it.
+func (f *LogFormat) Append(dst []byte, e *Env) []byte {
+	return append(f.Line.AppendLog(dst, e, f.Escape), '\n')
+}
+
+// CombinedFormat is the text of nginx's predefined log format "combined".
+const CombinedFormat = `$remote_addr - $remote_user [$time_local] "$request" ` +
+	`$status $body_bytes_sent "$http_referer" "$http_user_agent"`
+
+// LingeringClose says when to read on after the last answer (lingering_close).
+type LingeringClose uint8
+
+// The values of lingering_close.
+const (
+	LingeringOff    LingeringClose = iota // close at once
+	LingeringOn                           // linger where the client may still be sending
+	LingeringAlways                       // always linger
+)
+
+// NextUpstream is the set of failures after which the next peer is tried
+// (proxy_next_upstream).
+type NextUpstream uint8
+
+// The members of NextUpstream; zero is off.
+const (
+	NextOnError   NextUpstream = 1 << iota // connecting, sending or reading the head failed
+	NextOnTimeout                          // the same, by a timeout
+)

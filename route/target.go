@@ -1,0 +1,48 @@
+package route
+
+import "holdfast/httpparse"
+
+// SetHost fills in Host from e.Head and e.Req, whose target t was parsed from: what
+// the request names, be it in an absolute-form target or in Host (RFC 9112 section
+// 3.2.2), in lower case and without port. The error says why it is refused. Host
+// lives until Reset.
+func (e *Env) SetHost(t httpparse.Target) httpparse.Error {
+	e.Host, e.authority = nil, nil
+	authority := e.Req.Authority(e.Head, t)
+	if len(authority) == 0 {
+		return httpparse.OK
+	}
+	host, _, err := httpparse.ParseHost(authority)
+	if err != httpparse.OK {
+		return err
+	}
+	if t.Form == httpparse.TargetAbsolute {
+		e.authority = authority
+	}
+	e.Host = lowerFrom(e.keep(host), 0)
+	return httpparse.OK
+}
+
+// SetTarget fills in RawTarget, URI and Args from e.Head and e.Req, whose target t was
+// parsed from. RawTarget is in origin-form, or "*". mergeSlashes is the
+// server's setting (merge_slashes). The error says why the path is refused. URI lives
+// until Reset.
+func (e *Env) SetTarget(t httpparse.Target, mergeSlashes bool) httpparse.Error {
+	target := e.Req.Target.Of(e.Head)
+	e.RawTarget, e.URI = target, target
+	e.Args = nil
+	if t.HasQuery {
+		e.Args = t.Query.Of(target)
+	}
+	if t.Form == httpparse.TargetAsterisk || t.Form == httpparse.TargetAuthority {
+		return httpparse.OK
+	}
+	if t.Form == httpparse.TargetAbsolute {
+		e.RawTarget = target[t.Path.Start:]
+	}
+	at := len(e.arena)
+	arena, err := httpparse.NormalizePath(e.arena, t.Path.Of(target), mergeSlashes)
+	e.arena = arena
+	e.URI = arena[at:len(arena):len(arena)]
+	return err
+}

@@ -1,0 +1,118 @@
+package route
+
+import (
+	"bytes"
+	"strconv"
+)
+
+func varUpstreamAddr(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
+	return append(dst, e.UpstreamAddr...), e.UpstreamAddr != ""
+}
+
+func varUpstreamStatus(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
+	switch {
+	case e.UpstreamAddr == "":
+		return dst, false
+	case e.UpstreamStatus == 0:
+		return append(dst, '-'), true
+	}
+	return strconv.AppendInt(dst, int64(e.UpstreamStatus), 10), true
+}
+
+func varUpstreamConnectTime(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
+	return appendUpstreamTime(dst, e, e.UpstreamConnectMs)
+}
+
+func varUpstreamHeaderTime(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
+	return appendUpstreamTime(dst, e, e.UpstreamHeaderMs)
+}
+
+func varUpstreamResponseTime(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
+	return appendUpstreamTime(dst, e, e.UpstreamResponseMs)
+}
+
+func appendUpstreamTime(dst []byte, e *Env, ms int64) ([]byte, bool) {
+	switch {
+	case e.UpstreamAddr == "":
+		return dst, false
+	case ms < 0:
+		return append(dst, '-'), true
+	}
+	return appendSeconds(dst, ms), true
+}
+
+func varUpstreamResponseLength(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
+	return appendUpstreamCount(dst, e, e.UpstreamResponseLength)
+}
+
+func varUpstreamBytesSent(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
+	return appendUpstreamCount(dst, e, e.UpstreamBytesSent)
+}
+
+func varUpstreamBytesReceived(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
+	return appendUpstreamCount(dst, e, e.UpstreamBytesReceived)
+}
+
+func appendUpstreamCount(dst []byte, e *Env, n int64) ([]byte, bool) {
+	if e.UpstreamAddr == "" {
+		return dst, false
+	}
+	return strconv.AppendInt(dst, n, 10), true
+}
+
+// varUpstreamField is $upstream_http_name.
+func varUpstreamField(dst []byte, e *Env, a *varArg) ([]byte, bool) {
+	if e.Resp == nil {
+		return dst, false
+	}
+	return appendFields(dst, e.RespHead, e.Resp.Fields, a, true)
+}
+
+// varSentField is $sent_http_name: the fields of the head that went to the client,
+// which was kept for this because some text of the configuration asks for it.
+func varSentField(dst []byte, e *Env, a *varArg) ([]byte, bool) {
+	found := false
+	_, rest, _ := bytes.Cut(e.sent, crlf)
+	for len(rest) > 0 {
+		var line []byte
+		line, rest, _ = bytes.Cut(rest, crlf)
+		name, value, isField := bytes.Cut(line, colon)
+		if !isField || !variableNames(name, a.name, true) {
+			continue
+		}
+		if found {
+			dst = append(dst, ", "...)
+		}
+		dst = append(dst, httpTrim(value)...)
+		found = true
+	}
+	return dst, found
+}
+
+var (
+	crlf  = []byte("\r\n")
+	colon = []byte(":")
+)
+
+// httpTrim is value without the spaces and tabs around it (OWS, RFC 9110 section 5.6.3).
+func httpTrim(value []byte) []byte { return bytes.Trim(value, " \t") }
+
+func varProxyHost(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
+	switch {
+	case e.Location == nil || e.Location.Proxy == nil:
+		return dst, false
+	case e.Location.Proxy.Dynamic():
+		return append(dst, e.target.hostField...), e.target.hostField != nil
+	}
+	return append(dst, e.Location.Proxy.Host...), true
+}
+
+func varProxyPort(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
+	switch {
+	case e.Location == nil || e.Location.Proxy == nil:
+		return dst, false
+	case e.Location.Proxy.Dynamic():
+		return append(dst, e.target.port...), e.target.port != nil
+	}
+	return append(dst, e.Location.Proxy.Port...), true
+}

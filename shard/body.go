@@ -1,0 +1,207 @@
+package shard
+
+import (
+	"holdfast/httpparse"
+	"holdfast/internal/sys"
+	"holdfast/observe"
+	"holdfast/relay"
+	"holdfast/route"
+)
+
+// startBody writes the response head to the client, with what is at hand of the body.
+func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, rest []byte) {
+	e := &r.env
+	down := framing
+	rechunk := false
+	if framing.Kind == httpparse.BodyChunked || framing.Kind == httpparse.BodyClose {
+		if rechunk = r.req.Minor == 1; rechunk {
+			down.Kind = httpparse.BodyChunked
+		} else {
+			down.Kind, r.keepDown = httpparse.BodyClose, false
+		}
+	}
+	r.keepUp = r.keepUp && framing.Kind != httpparse.BodyClose && r.resp.KeepAlive(e.RespHead)
+	r.keepDown = r.keepDown && r.up.ended && !sh.quitting
+	out := r.proxy.AppendResponse(sh.out[:0], e, route.ResponseForm{Framing: down, Keepalive: r.keepDown})
+	headLen := len(out)
+	r.down.begin(framing, rechunk)
+	out, used, perr := r.down.encode(out, rest)
+	sh.out = out[:0]
+	if perr != httpparse.OK {
+		sh.forgetResponse(e)
+		sh.badResponse(s, perr.String())
+		return
+	}
+	r.group.OK(r.peer)
+	sh.countOutcome(r, observe.OutcomeRefused)
+	sh.begun(r, r.resp.Status)
+	sh.setState(s, Body)
+	if used < len(rest) {
+		sh.tooMuch(s, r)
+	}
+	r.headSent += int64(headLen)
+	if !sh.send(&s.Down, &r.down, out) {
+		sh.clientWriteFailed(s)
+		return
+	}
+	if r.down.ended && r.down.out == 0 && r.up.ended && r.up.out == 0 {
+		sh.finish(s, r)
+		return
+	}
+	sh.keepRespHead(r)
+}
+
+// begun books that an answer with this status is on its way to the client.
+func (sh *Shard) begun(r *Request, status int) {
+	r.answered = true
+	r.env.Status = status
+	if class := status / 100; class < len(sh.counters.Responses) {
+		sh.counters.Responses[class]++
+	}
+}
+
+// keepRespHead moves the response head out of the shared buffer: the log line at the
+// end may want its fields.
+func (sh *Shard) keepRespHead(r *Request) {
+	e := &r.env
+	if r.respHead != 0 {
+		return // the head is in a buffer of its own already
+	}
+	id, buf := sh.bufs.Get(len(e.RespHead))
+	buf.W = copy(buf.B, e.RespHead)
+	r.respHead = id
+	e.RespHead = buf.Bytes()
+}
+
+// tooMuch notes that the upstream sent bytes behind its response: they go nowhere, and
+// the connection is not used again.
+func (sh *Shard) tooMuch(s *Session, r *Request) {
+	r.keepUp = false
+	sh.logError(s, observe.LevelWarn, "upstream sent more data than its response has", nil)
+}
+
+// onBody relays the response body, and the rest of the request body.
+func (sh *Shard) onBody(s *Session) (again bool) {
+	r := sh.cold(s)
+	if !r.up.ended || r.up.out != 0 {
+		if !sh.pumpUp(s, r) {
+			return false
+		}
+	}
+	for range pumpRounds {
+		done, ok := sh.flush(&s.Down, &r.down)
+		switch {
+		case !ok:
+			sh.clientWriteFailed(s)
+			return false
+		case !done:
+			sh.await(s, r, waitClientWrite)
+			return false
+		case r.down.ended:
+			return sh.finish(s, r)
+		case s.Up.Bits&relay.CanRead == 0:
+			if !sh.clientGone(s, r) {
+				sh.await(s, r, waitUpstreamRead)
+			}
+			return false
+		case sh.bufs.Full():
+			sh.starve(s)
+			sh.await(s, r, waitUpstreamRead)
+			return false
+		}
+		if !sh.readBody(s, r) {
+			return false
+		}
+	}
+	sh.await(s, r, waitUpstreamRead)
+	sh.enqueue(s)
+	return false
+}
+
+// readBody reads once from the upstream and passes it on. false means that the
+// session has closed.
+func (sh *Shard) readBody(s *Session, r *Request) bool {
+	raw := sh.mover.Scratch
+	n, errno := sys.Read(s.Up.FD, raw)
+	switch {
+	case errno == sys.EAGAIN:
+		s.Up.Bits &^= relay.CanRead
+		return true
+	case errno != 0:
+		s.trail = s.trail.Note(observe.SideUpstream, observe.EventReadFailed)
+		sh.upstreamCut(s, errnoReason(errno))
+		return false
+	case n == 0:
+		s.trail = s.trail.Note(observe.SideUpstream, observe.EventFin)
+		out, whole := r.down.sourceEnded(sh.out[:0])
+		if !whole {
+			sh.upstreamCut(s, observe.ReasonAborted)
+			return false
+		}
+		return sh.passBody(s, r, out)
+	}
+	if n < len(raw) && s.Up.Bits&relay.RdHup == 0 {
+		s.Up.Bits &^= relay.CanRead
+	}
+	r.env.UpstreamBytesReceived += int64(n)
+	out, used, perr := r.down.encode(sh.out[:0], raw[:n])
+	if perr != httpparse.OK {
+		sh.logError(s, observe.LevelError, invalidResponse, []byte(perr.String()))
+		sh.abort(s, observe.ReasonBadResponse, observe.SideUpstream)
+		return false
+	}
+	if used < n {
+		sh.tooMuch(s, r)
+	}
+	return sh.passBody(s, r, out)
+}
+
+func (sh *Shard) passBody(s *Session, r *Request, out []byte) bool {
+	sh.out = out[:0]
+	if !sh.send(&s.Down, &r.down, out) {
+		sh.clientWriteFailed(s)
+		return false
+	}
+	return true
+}
+
+// upstreamCut ends an answer whose upstream stopped in the middle.
+func (sh *Shard) upstreamCut(s *Session, reason observe.CloseReason) {
+	sh.logError(s, observe.LevelError, "upstream prematurely closed connection while reading upstream", nil)
+	sh.abort(s, reason, observe.SideUpstream)
+}
+
+// finish ends a response that was written whole: the upstream's connection goes to
+// the idle pool, the client's waits for the next request, or ends.
+func (sh *Shard) finish(s *Session, r *Request) (again bool) {
+	e := &r.env
+	e.Completed = true
+	e.UpstreamResponseMs = sh.nowMs - r.tryMs
+	e.UpstreamResponseLength = r.down.read
+	whole := r.up.ended && !r.cut
+	if s.Up.FD >= 0 {
+		if r.keepUp && whole && r.up.out == 0 && s.Up.Bits&relay.RdHup == 0 {
+			sh.poolUpstream(s, r)
+		} else {
+			sh.dropUpstream(s)
+		}
+	}
+	if r.keepDown && whole && !sh.quitting {
+		return sh.enterIdle(s, r)
+	}
+	return sh.endConnection(s, r, whole)
+}
+
+// endConnection closes the client's connection after its last answer. Where the
+// client may still be sending it lingers (lingering_close).
+func (sh *Shard) endConnection(s *Session, r *Request, whole bool) (again bool) {
+	set := r.settings()
+	unread := !whole || r.ahead != 0 || sh.headBuf(r).Len() > 0 || s.Down.Bits&relay.CanRead != 0
+	if set.LingeringClose == route.LingeringAlways || set.LingeringClose == route.LingeringOn && unread {
+		s.cause(observe.ReasonDone, observe.SideProxy)
+		sh.enterLinger(s)
+		return true
+	}
+	sh.close(s, observe.ReasonDone, observe.SideProxy)
+	return false
+}

@@ -1,0 +1,177 @@
+package shard
+
+import (
+	"holdfast/httpparse"
+	"holdfast/internal/sys"
+	"holdfast/observe"
+	"holdfast/relay"
+	"holdfast/upstream"
+)
+
+// pass begins to pass the request to an upstream. A name that proxy_pass rendered from
+// variables and that no upstream has is not resolved.
+func (sh *Shard) pass(s *Session, r *Request) {
+	switch {
+	case !r.proxy.Dynamic():
+		r.group = r.snapshot.Groups[r.proxy.Group]
+	default:
+		target, ok := r.proxy.Resolve(&r.env)
+		if !ok {
+			sh.logError(s, observe.LevelError, "proxy_pass with variables gives no valid URL", nil)
+			s.cause(observe.ReasonRefused, observe.SideProxy)
+			sh.refuse(s, 500)
+			return
+		}
+		if r.group = r.snapshot.findGroup(&target); r.group == nil {
+			r.group = sh.adHocGroup(&target)
+		}
+		if r.group == nil {
+			sh.logError(s, observe.LevelError,
+				"proxy_pass with variables gives neither an address nor an upstream of the configuration:", target.Name)
+			s.cause(observe.ReasonRefused, observe.SideProxy)
+			sh.refuse(s, 502)
+			return
+		}
+	}
+	r.passedMs = sh.nowMs
+	sh.nextTry(s, r, nil)
+}
+
+// nextTry picks a peer and begins a connection to it. A first try takes an idle one
+// where there is one; upgrades never do, and another try doesn't rely on luck. When
+// no peer is left the client gets the status that the last failure calls for.
+func (sh *Shard) nextTry(s *Session, r *Request, last *failure) {
+	for {
+		peer := r.group.Pick(&r.choice, sh.nowMs)
+		if peer == nil {
+			sh.noPeer(s, r, last)
+			return
+		}
+		r.peer, r.env.UpstreamAddr = peer, peer.Name
+		r.env.UpstreamStatus = 0
+		r.tryMs = sh.nowMs
+		r.tries++
+		r.sentHead, r.gotBytes, r.interims = false, false, 0
+		if s.state == ReadHead && r.upgrade == httpparse.UpgradeNone && r.group.Keepalive > 0 {
+			if sh.takePooled(s, r, peer) {
+				r.env.UpstreamConnectMs = 0
+				sh.startSend(s, r)
+				return
+			}
+		}
+		if sh.dial(s, r, peer) {
+			return
+		}
+		f := failConnect
+		last = &f
+		if !sh.mayTryNext(r, failConnect) {
+			sh.giveUp(s, failConnect)
+			return
+		}
+	}
+}
+
+// noPeer answers when every peer was tried or is unavailable.
+func (sh *Shard) noPeer(s *Session, r *Request, last *failure) {
+	if last != nil {
+		sh.giveUp(s, *last)
+		return
+	}
+	sh.logError(s, observe.LevelError, "no live upstreams while connecting to upstream", nil)
+	s.cause(observe.ReasonConnectFailed, observe.SideUpstream)
+	sh.countOutcome(r, observe.OutcomeFailed)
+	sh.refuse(s, 502)
+}
+
+// dial begins a connection. false means that it failed at once, and was logged.
+func (sh *Shard) dial(s *Session, r *Request, peer *upstream.Peer) bool {
+	var fd int32
+	var errno sys.Errno
+	if peer.Unix != "" {
+		fd, errno = sys.DialUnix(peer.Unix)
+	} else {
+		fd, errno = sys.Dial(peer.Addr)
+	}
+	sh.counters.UpstreamConnects++
+	peer.Connects.Add(1)
+	if errno == 0 {
+		if errno = sh.poller.Add(fd, eventData(sh.handle(s), legUp)); errno != 0 {
+			sys.Close(fd)
+		}
+	}
+	if errno != 0 {
+		sh.connectFailed(s, r, errno)
+		return false
+	}
+	peer.Connections.Add(1)
+	s.Up.Open(fd)
+	s.Up.Bits = 0 // not connected yet: an event will tell
+	s.peer = peer.ID
+	r.upRequests, r.upBornMs = 0, sh.nowMs
+	sh.setState(s, Connect)
+	r.wait = waitNone
+	sh.timers.Set(s.slot, sh.nowMs+r.settings().ConnectTimeout)
+	return true
+}
+
+// connectFailed books a refused connection.
+func (sh *Shard) connectFailed(s *Session, r *Request, errno sys.Errno) {
+	sh.counters.UpstreamConnectFails++
+	s.trail = s.trail.Note(observe.SideUpstream, observe.EventRefused)
+	sh.logErrno(s, observe.LevelError, failures[failConnect].text, errno)
+	switch errno {
+	case sys.EMFILE, sys.ENFILE, sys.ENOBUFS, sys.ENOMEM: // our own want, not the peer's fault
+	default:
+		sh.blame(s, r, failConnect)
+	}
+}
+
+// blame counts a failure against the peer (max_fails).
+func (sh *Shard) blame(s *Session, r *Request, f failure) {
+	if r.group.Fail(r.peer, sh.nowMs) {
+		sh.logError(s, observe.LevelWarn, failures[f].disabled, nil)
+	}
+}
+
+// onConnect waits for the connection to stand.
+func (sh *Shard) onConnect(s *Session) (again bool) {
+	r := sh.cold(s)
+	if sh.clientGone(s, r) {
+		return false
+	}
+	if s.Up.Bits&(relay.CanWrite|relay.CanRead) == 0 {
+		return false
+	}
+	if errno := sys.SocketError(s.Up.FD); errno != 0 {
+		sh.connectFailed(s, r, errno)
+		sh.retryOrGiveUp(s, r, failConnect)
+		return true
+	}
+	if s.Up.Bits&relay.CanWrite == 0 {
+		return false
+	}
+	r.env.UpstreamConnectMs = sh.nowMs - r.tryMs
+	sh.startSend(s, r)
+	return true
+}
+
+// clientGone closes the session if the client has left while nothing was sent to it
+// yet. A client that has merely ended its sending direction counts as gone unless
+// bytes of it are still to be read, as in nginx.
+func (sh *Shard) clientGone(s *Session, r *Request) bool {
+	if s.Down.Bits&relay.RdHup == 0 || !r.up.ended || !sys.PeekEOF(s.Down.FD) {
+		return false
+	}
+	s.trail = s.trail.Note(observe.SideClient, observe.EventFin)
+	sh.countOutcome(r, observe.OutcomeGone)
+	sh.close(s, observe.ReasonAborted, observe.SideClient)
+	return true
+}
+
+// countOutcome counts how an upgrade request ended, once.
+func (sh *Shard) countOutcome(r *Request, o observe.Outcome) {
+	if r.upgrade != httpparse.UpgradeNone && !r.outcome {
+		r.outcome = true
+		sh.counters.Upgrades[o]++
+	}
+}

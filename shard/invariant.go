@@ -1,0 +1,119 @@
+package shard
+
+import (
+	"holdfast/internal/assert"
+	"holdfast/pool"
+	"holdfast/relay"
+)
+
+// checkInvariants panics if the shard's books do not agree. It looks at every session,
+// so it runs after each turn in binaries built with the tag "verify" only.
+func (sh *Shard) checkInvariants() {
+	a := audit{sh: sh}
+	sh.sessions.Each(func(_ pool.Handle, s *Session) { a.session(s) })
+	a.gauges()
+	a.queue()
+	a.loans()
+}
+
+// audit adds up what the sessions own.
+type audit struct {
+	sh       *Shard
+	states   [stateCount]uint64
+	queued   int
+	requests int
+	bufs     int // of requests
+	held     int // buffers and pipes of tunnels
+	timers   int
+}
+
+func (a *audit) session(s *Session) {
+	a.states[s.state]++
+	if s.has(flagQueued) {
+		a.queued++
+	}
+	if s.timer.Armed() {
+		a.timers++
+	}
+	for _, h := range [...]*relay.Half{&s.Down, &s.Up} {
+		if a.sh.mover.Held(h) > 0 {
+			a.held++
+		}
+	}
+	assert.That(s.state != Free, "a live slot is not in state Free")
+	assert.That(s.peer == 0 == (s.Up.FD < 0), "an upstream's socket has a peer, and no socket has none")
+	assert.That(!s.state.tunnelled() || s.has(flagTunnelled), "a tunnel has its flag")
+	switch s.state {
+	case Tunnel, HalfClosed:
+		a.tunnel(s)
+	case Idle, Linger, Closed:
+		assert.That(s.request == 0, "no request between two requests or after the last")
+		assert.That(s.Up.FD < 0, "no upstream between two requests or after the last")
+		assert.That(s.timer.Armed() == (s.state != Closed), "a timer while something is waited for")
+	case ReadHead:
+		assert.That(s.Up.FD < 0, "no upstream before a request")
+		assert.That(s.timer.Armed(), "a head has a timer")
+	default:
+		assert.That(s.request != 0, "a request in progress has its record")
+		assert.That(s.timer.Armed(), "a request in progress has a timer")
+	}
+	if s.request != 0 {
+		a.request(a.sh.cold(s))
+	}
+}
+
+func (a *audit) tunnel(s *Session) {
+	assert.That(s.request == 0, "a tunnel has no request")
+	p := a.sh.opt.Policies.At(s.policy)
+	if p.TunnelReadMs == 0 && s.sinceTick == 0 && a.sh.timers.Len() > 0 {
+		// A timer set while it was blocked may still run; it is not set again.
+		assert.That(!s.timer.Armed() || p.TunnelBlockedMs > 0, "an idle tunnel without limits has no timer")
+	}
+	idle := s.Down.State == relay.Flow && s.Up.State == relay.Flow &&
+		(s.Down.Bits|s.Up.Bits)&relay.CanRead == 0 && s.sinceTick == 0
+	if idle && !s.has(flagQueued) {
+		assert.That(a.sh.mover.Held(&s.Down)+a.sh.mover.Held(&s.Up) == 0, "an idle tunnel has no buffer and no pipe")
+	}
+}
+
+func (a *audit) request(r *Request) {
+	a.requests++
+	for _, id := range [...]uint32{r.head, r.ahead, r.respHead, r.up.out, r.down.out} {
+		if id != 0 {
+			a.bufs++
+			assert.That(a.sh.bufs.At(id) != nil, "a request's buffer is lent")
+		}
+	}
+	assert.That(r.head != 0, "a request has a buffer for its head")
+	assert.That(r.env.RespHead == nil || r.respHead != 0, "a response head does not stay in the shared buffer")
+}
+
+func (a *audit) gauges() {
+	c := &a.sh.counters
+	for state, n := range a.states {
+		assert.That(c.Sessions[state] == n, "the gauge of each state counts its sessions")
+	}
+	assert.That(c.Tunnels == a.states[Tunnel]+a.states[HalfClosed], "the gauge of tunnels counts them")
+	assert.That(a.sh.timers.Len() == a.timers, "the wheel holds the timers of the sessions")
+}
+
+func (a *audit) queue() {
+	sh := a.sh
+	length, last := 0, uint32(0)
+	for at := sh.queueHead; at != 0 && length <= a.queued; length++ {
+		s := sh.sessions.At(at - 1)
+		assert.That(s.has(flagQueued), "what is queued has its flag")
+		at, last = s.queueNext, at
+	}
+	assert.That(length == a.queued, "the run queue holds each flagged session once")
+	assert.That(length == 0 || last == sh.queueTail, "the run queue ends at its tail")
+}
+
+func (a *audit) loans() {
+	sh := a.sh
+	bufs, _ := sh.bufs.Lent()
+	held, _ := sh.mover.Bufs.Lent()
+	assert.That(sh.requests.lent() == a.requests, "each request lent has one session")
+	assert.That(bufs == a.bufs, "each buffer lent has one request")
+	assert.That(held+sh.pipes.Lent() == a.held, "each buffer or pipe of a tunnel has one half")
+}

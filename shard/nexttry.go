@@ -1,0 +1,158 @@
+package shard
+
+import (
+	"holdfast/httpparse"
+	"holdfast/observe"
+	"holdfast/route"
+)
+
+// failure is why a try with one peer came to nothing.
+type failure uint8
+
+const (
+	failConnect failure = iota
+	failConnectTimeout
+	failSend
+	failSendTimeout
+	failReadTimeout
+	failClosed  // the upstream closed or reset before a response head
+	failInvalid // the upstream's head breaks HTTP
+)
+
+// failures has, for each failure, the status of the answer if no other peer is
+// tried, the close reason, and nginx's texts for the error log: of the failure, and of
+// the peer that it was one too many for.
+var failures = [...]struct {
+	status   int
+	reason   observe.CloseReason
+	timeout  bool
+	text     string
+	disabled string
+}{
+	failConnect: {502, observe.ReasonConnectFailed, false,
+		"connect() failed while connecting to upstream", disabledConnecting},
+	failConnectTimeout: {504, observe.ReasonConnectTimeout, true,
+		"upstream timed out while connecting to upstream", disabledConnecting},
+	failSend: {502, observe.ReasonReset, false,
+		"sending the request to upstream failed", disabledSending},
+	failSendTimeout: {504, observe.ReasonSendTimeout, true,
+		"upstream timed out while sending request to upstream", disabledSending},
+	failReadTimeout: {504, observe.ReasonReadTimeout, true,
+		"upstream timed out while reading response header from upstream", disabledReading},
+	failClosed: {502, observe.ReasonReset, false,
+		"upstream prematurely closed connection while reading response header from upstream", disabledReading},
+	failInvalid: {502, observe.ReasonBadResponse, false,
+		"upstream sent an invalid response", disabledReading},
+}
+
+const (
+	disabledConnecting = "upstream server temporarily disabled while connecting to upstream"
+	disabledSending    = "upstream server temporarily disabled while sending request to upstream"
+	disabledReading    = "upstream server temporarily disabled while reading response header from upstream"
+)
+
+// failTry books a failed try and goes on with the next peer, or answers.
+func (sh *Shard) failTry(s *Session, f failure) {
+	r := sh.cold(s)
+	// A connection that idled may have been closed meanwhile: not the peer's fault.
+	if f != failClosed && f != failSend || !s.has(flagReusedUp) || r.gotBytes {
+		if f == failConnectTimeout {
+			sh.counters.UpstreamConnectFails++
+		}
+		sh.logError(s, observe.LevelError, failures[f].text, nil)
+		sh.blame(s, r, f)
+	}
+	sh.retryOrGiveUp(s, r, f)
+}
+
+func (sh *Shard) retryOrGiveUp(s *Session, r *Request, f failure) {
+	stale := s.has(flagReusedUp) && (f == failClosed || f == failSend) && !r.gotBytes
+	sh.dropUpstream(s)
+	sh.countPeerBytes(r)
+	switch {
+	case stale && r.replayable() && r.repeatable():
+		// The same peer once more, on a fresh connection: nginx does not count it.
+		sh.rewind(r)
+		r.tries--
+		sh.redial(s, r)
+	case sh.mayTryNext(r, f):
+		sh.rewind(r)
+		sh.nextTry(s, r, &f)
+	default:
+		sh.giveUp(s, f)
+	}
+}
+
+// redial connects anew to the peer whose idle connection had gone.
+func (sh *Shard) redial(s *Session, r *Request) {
+	r.tries++
+	r.tryMs = sh.nowMs
+	r.sentHead = false
+	if !sh.dial(s, r, r.peer) {
+		sh.retryOrGiveUp(s, r, failConnect)
+	}
+}
+
+// mayTryNext says whether proxy_next_upstream lets the request go to another peer.
+func (sh *Shard) mayTryNext(r *Request, f failure) bool {
+	set := r.settings()
+	want := route.NextOnError
+	if failures[f].timeout {
+		want = route.NextOnTimeout
+	}
+	switch {
+	case f == failInvalid, set.NextUpstream&want == 0, !r.replayable():
+		return false
+	case !r.repeatable():
+		return false
+	case set.NextUpstreamTries > 0 && r.tries >= int(set.NextUpstreamTries):
+		return false
+	}
+	return set.NextUpstreamTimeout <= 0 || sh.nowMs-r.passedMs < set.NextUpstreamTimeout
+}
+
+// repeatable reports whether another try can't do twice what must be done once.
+func (r *Request) repeatable() bool { return !r.sentHead || idempotent(r.req.MethodID) }
+
+// idempotent methods may be sent twice (RFC 9110 section 9.2.2); a method we don't
+// know may not.
+func idempotent(m httpparse.MethodID) bool {
+	switch m {
+	case httpparse.MethodGet, httpparse.MethodHead, httpparse.MethodPut, httpparse.MethodDelete,
+		httpparse.MethodOptions, httpparse.MethodTrace:
+		return true
+	}
+	return false
+}
+
+// replayable reports whether all of the request that an upstream may have seen is
+// still at hand: the head always is, the body only as far as it came with the head.
+func (r *Request) replayable() bool {
+	if !r.sentHead || r.up.framing.Kind == httpparse.BodyNone {
+		return true
+	}
+	return r.up.framing.Kind == httpparse.BodyLength && r.up.ended && r.inHead
+}
+
+// rewind readies the request body for another try.
+func (sh *Shard) rewind(r *Request) {
+	if r.up.out != 0 {
+		sh.bufs.Put(r.up.out)
+	}
+	r.up.out = 0
+	sh.headBuf(r).R = r.req.HeadLen
+	r.up.begin(r.up.framing, r.up.rechunk)
+	if r.respHead != 0 {
+		sh.bufs.Put(r.respHead)
+		r.respHead = 0
+	}
+	r.resp.Reset()
+}
+
+// giveUp answers for an upstream that did not.
+func (sh *Shard) giveUp(s *Session, f failure) {
+	r := sh.cold(s)
+	s.cause(failures[f].reason, observe.SideUpstream)
+	sh.countOutcome(r, observe.OutcomeFailed)
+	sh.refuse(s, failures[f].status)
+}

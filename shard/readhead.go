@@ -1,0 +1,256 @@
+package shard
+
+import (
+	"bytes"
+
+	"holdfast/httpparse"
+	"holdfast/internal/sys"
+	"holdfast/observe"
+	"holdfast/relay"
+)
+
+const fieldHost = httpparse.FieldHost
+
+// onReadHead reads and parses a request head. client_header_timeout runs from the
+// accept, or from the first byte on a connection kept alive, and is never extended.
+func (sh *Shard) onReadHead(s *Session) (again bool) {
+	for {
+		if s.request != 0 {
+			if done, again := sh.parseHead(s); done {
+				return again
+			}
+		}
+		if s.Down.Bits&relay.CanRead == 0 {
+			return false
+		}
+		if s.request == 0 {
+			if sh.bufs.Full() {
+				sh.starve(s) // client_header_timeout runs on
+				return false
+			}
+			sh.lendRequest(s)
+		}
+		if !sh.readHeadBytes(s) {
+			return false
+		}
+	}
+}
+
+// readHeadBytes reads more of the head; false means that there is nothing to parse.
+func (sh *Shard) readHeadBytes(s *Session) bool {
+	r := sh.cold(s)
+	buf := sh.headBuf(r)
+	n, errno := sys.Read(s.Down.FD, buf.B[buf.W:])
+	switch {
+	case errno == sys.EAGAIN:
+		s.Down.Bits &^= relay.CanRead
+		if buf.W == 0 {
+			sh.releaseRequest(s)
+		}
+		return false
+	case errno != 0:
+		s.trail = s.trail.Note(observe.SideClient, observe.EventReadFailed)
+		sh.close(s, errnoReason(errno), observe.SideClient)
+		return false
+	case n == 0:
+		s.trail = s.trail.Note(observe.SideClient, observe.EventFin)
+		reason := observe.ReasonDone
+		if buf.W > 0 {
+			reason = observe.ReasonAborted
+			sh.describePartial(s, r, httpparse.OK)
+			r.env.Status = 400 // for the log; nobody is left to answer
+			sh.logError(s, observe.LevelInfo, "client prematurely closed connection while reading client request", nil)
+		}
+		sh.close(s, reason, observe.SideClient)
+		return false
+	}
+	if n < len(buf.B)-buf.W && s.Down.Bits&relay.RdHup == 0 {
+		s.Down.Bits &^= relay.CanRead
+	}
+	buf.W += n
+	return true
+}
+
+// parseHead looks whether the head is whole. done means that the session has left
+// ReadHead.
+func (sh *Shard) parseHead(s *Session) (done, again bool) {
+	r := sh.cold(s)
+	buf := sh.headBuf(r)
+	whole, perr := r.req.Parse(buf.B[:buf.W])
+	switch {
+	case perr != httpparse.OK:
+		sh.refuseHead(s, perr)
+		return true, true
+	case !whole && buf.W == len(buf.B):
+		if !sh.growHead(r) {
+			sh.refuseLargeHead(s, r)
+			return true, true
+		}
+		return false, false
+	case !whole:
+		return false, false
+	}
+	buf.R = r.req.HeadLen
+	s.requests++
+	sh.counters.Requests++
+	sh.begin(s, r)
+	return true, true
+}
+
+// growHead moves the head to a buffer twice as large; false at the limit.
+func (sh *Shard) growHead(r *Request) bool {
+	set := &r.server.Settings
+	limit := max(int(set.ClientHeaderBufferSize), int(set.LargeHeaderBuffers.Size)*int(set.LargeHeaderBuffers.Count))
+	old := sh.headBuf(r)
+	if len(old.B) >= limit {
+		return false
+	}
+	id, buf := sh.bufs.Get(min(2*len(old.B), limit))
+	buf.W = copy(buf.B, old.B[:old.W])
+	sh.bufs.Put(r.head)
+	r.head = id
+	return true
+}
+
+// refuseLargeHead answers a head past the limit: its request line if that has no end
+// yet, else its fields.
+func (sh *Shard) refuseLargeHead(s *Session, r *Request) {
+	status := 431
+	if r.req.Target.Len() == 0 {
+		status = 414
+	}
+	sh.describePartial(s, r, httpparse.OK)
+	s.cause(observe.ReasonBadRequest, observe.SideClient)
+	sh.logError(s, observe.LevelInfo, "client sent a request head larger than large_client_header_buffers", nil)
+	sh.refuse(s, status)
+}
+
+// refuseHead answers a head that breaks HTTP and closes.
+func (sh *Shard) refuseHead(s *Session, perr httpparse.Error) {
+	sh.describePartial(s, sh.cold(s), perr)
+	s.cause(observe.ReasonBadRequest, observe.SideClient)
+	sh.logError(s, observe.LevelInfo, "client sent an invalid request:", []byte(perr.String()))
+	sh.refuse(s, perr.Status())
+}
+
+// describePartial tells the variables of a request that ends before it was routed what
+// there is of its head.
+func (sh *Shard) describePartial(s *Session, r *Request, perr httpparse.Error) {
+	buf := sh.headBuf(r)
+	e := &r.env
+	e.Server = r.server
+	if r.req.HeadLen == 0 {
+		s.requests++
+		e.RequestLength = int64(buf.W)
+	}
+	e.ConnectionRequests = s.requests
+	e.Head = buf.B[:buf.W]
+	lineOK := r.req.Target.Len() > 0 && perr != httpparse.ErrVersion && perr != httpparse.ErrVersionUnsupported
+	if e.Req = &r.req; !lineOK {
+		e.Req = nil
+		e.Head = bytes.TrimLeft(e.Head, "\r\n")
+	}
+}
+
+// begin routes a request whose head is whole.
+func (sh *Shard) begin(s *Session, r *Request) {
+	buf := sh.headBuf(r)
+	head := buf.B[:r.req.HeadLen]
+	e := &r.env
+	e.Head, e.Req = buf.B[:buf.W], &r.req
+	e.ConnectionRequests = s.requests
+	e.RequestLength = int64(r.req.HeadLen)
+	if perr := r.req.Check(head); perr != httpparse.OK {
+		sh.refuseHead(s, perr)
+		return
+	}
+	framing, perr := r.req.Framing(head)
+	if perr != httpparse.OK {
+		sh.refuseHead(s, perr)
+		return
+	}
+	target, perr := httpparse.ParseTarget(r.req.Target.Of(head), r.req.MethodID)
+	if perr == httpparse.OK {
+		perr = e.SetHost(target)
+	}
+	if perr != httpparse.OK {
+		sh.refuseHead(s, perr)
+		return
+	}
+	r.server = r.snapshot.Table.FindServer(int(s.listener), e.Host, e)
+	e.Server = r.server
+	if perr = e.SetTarget(target, r.server.Settings.MergeSlashes); perr != httpparse.OK {
+		sh.refuseHead(s, perr)
+		return
+	}
+	if r.req.Target.Len() > int(r.server.Settings.LargeHeaderBuffers.Size) {
+		s.cause(observe.ReasonBadRequest, observe.SideClient)
+		sh.logError(s, observe.LevelInfo, "client sent a request target larger than large_client_header_buffers", nil)
+		sh.refuse(s, 414)
+		return
+	}
+	r.up.begin(framing, framing.Kind == httpparse.BodyChunked)
+	if r.upgrade = r.req.Upgrade(head); r.upgrade == httpparse.UpgradeOther && !r.up.ended {
+		r.upgrade = httpparse.UpgradeNone // it may be ignored, and is (RFC 9110 section 7.8)
+	}
+	r.keepDown = r.req.KeepAlive(head)
+	sh.locate(s, r, target)
+}
+
+// locate finds the location and sets the request on its way.
+func (sh *Shard) locate(s *Session, r *Request, target httpparse.Target) {
+	e := &r.env
+	var redirect bool
+	if r.server.Return == nil {
+		r.location, redirect = r.server.Locate(e)
+		e.Location = r.location
+	}
+	set := r.settings()
+	s.policy = set.Policy
+	r.keepDown = r.keepDown && set.KeepaliveTimeout > 0 && int64(s.requests) < set.KeepaliveRequests &&
+		sh.nowMs-sh.tickMs(s.openedTick) <= set.KeepaliveTime && !sh.quitting
+	sh.setNagle(s, !set.TCPNodelay)
+	switch {
+	case s.has(flagRefused):
+		r.keepDown = false
+		s.cause(observe.ReasonOverload, observe.SideProxy)
+		sh.refuse(s, 503)
+	case r.up.framing.Kind == httpparse.BodyLength && set.ClientMaxBodySize > 0 &&
+		r.up.framing.Length > set.ClientMaxBodySize:
+		s.cause(observe.ReasonRefused, observe.SideProxy)
+		sh.logError(s, observe.LevelError, "client intended to send too large body", nil)
+		sh.refuse(s, 413)
+	case r.upgrade != httpparse.UpgradeNone && !r.up.ended:
+		s.cause(observe.ReasonBadRequest, observe.SideClient)
+		sh.logError(s, observe.LevelInfo, "client sent an upgrade request with a body", nil)
+		sh.refuse(s, 400)
+	case redirect:
+		sh.replyWith(s, answerSlash)
+	case r.server.Return != nil, r.location != nil && r.location.Return != nil:
+		sh.replyWith(s, answerReturn)
+	case target.Form == httpparse.TargetAuthority:
+		sh.logError(s, observe.LevelInfo, "client sent CONNECT method", nil)
+		sh.refuse(s, 405)
+	case r.location == nil || r.location.Proxy == nil:
+		sh.refuse(s, 404)
+	case r.location.Proxy.Minor == 0 && r.up.framing.Kind == httpparse.BodyChunked:
+		// HTTP/1.0 has no chunked coding (RFC 9112 section 6.1), and the length is not known.
+		s.cause(observe.ReasonRefused, observe.SideProxy)
+		sh.logError(s, observe.LevelError, "client sent a chunked body for an upstream with proxy_http_version 1.0", nil)
+		sh.refuse(s, 411)
+	default:
+		r.proxy = r.location.Proxy
+		sh.pass(s, r)
+	}
+}
+
+// setNagle switches Nagle's algorithm on the client's connection (tcp_nodelay). The
+// location of the request decides, also for the tunnel that it may open; connections
+// to an upstream never delay, because requests of many locations share them.
+func (sh *Shard) setNagle(s *Session, on bool) {
+	if on == s.has(flagNagle) {
+		return
+	}
+	s.flags ^= flagNagle
+	sys.SetNoDelay(s.Down.FD, !on)
+}

@@ -1,0 +1,306 @@
+package shard
+
+import (
+	"holdfast/httpparse"
+	"holdfast/internal/sys"
+	"holdfast/observe"
+	"holdfast/pool"
+	"holdfast/relay"
+	"holdfast/route"
+)
+
+// respHeadMax bounds an upstream's response head, in bytes.
+const respHeadMax = 64 << 10
+
+const invalidResponse = "upstream sent an invalid response:"
+
+// interimsMax bounds the 1xx responses before a final one.
+const interimsMax = 16
+
+// onReadResp sends the rest of the request body up while it waits for the response
+// head.
+func (sh *Shard) onReadResp(s *Session) (again bool) {
+	r := sh.cold(s)
+	if !sh.pumpUp(s, r) {
+		return s.state != Closed
+	}
+	if _, ok := sh.flush(&s.Down, &r.down); !ok {
+		sh.clientWriteFailed(s)
+		return false
+	}
+	for s.Up.Bits&relay.CanRead != 0 {
+		data, ok := sh.readRespBytes(s, r)
+		if s.state != ReadResp || ok && sh.parseResp(s, r, data) {
+			return true
+		}
+	}
+	if sh.clientGone(s, r) {
+		return false
+	}
+	sh.armExchange(s, r)
+	return false
+}
+
+// armExchange sets the timer for whoever is waited for now.
+func (sh *Shard) armExchange(s *Session, r *Request) {
+	switch {
+	case r.up.out != 0:
+		sh.await(s, r, waitUpstreamWrite)
+	case !r.up.ended:
+		sh.await(s, r, waitClientBody)
+	default:
+		sh.await(s, r, waitUpstreamRead)
+	}
+}
+
+// pumpRounds bounds the reads of one body in one go.
+const pumpRounds = 4
+
+// pumpUp moves the request body from the client to the upstream. false means that the
+// session has left its state.
+func (sh *Shard) pumpUp(s *Session, r *Request) bool {
+	for range pumpRounds {
+		done, ok := sh.flush(&s.Up, &r.up)
+		if !ok {
+			sh.cutBody(s, r)
+			return true
+		}
+		if !done || r.up.ended || s.Down.Bits&relay.CanRead == 0 {
+			return true
+		}
+		if sh.bufs.Full() {
+			sh.starve(s)
+			return true
+		}
+		raw := sh.mover.Scratch
+		if r.up.framing.Kind == httpparse.BodyLength && r.up.left < int64(len(raw)) {
+			raw = raw[:r.up.left]
+		}
+		n, errno := sys.Read(s.Down.FD, raw)
+		if errno == sys.EAGAIN {
+			s.Down.Bits &^= relay.CanRead
+			return true
+		}
+		if errno != 0 || n == 0 {
+			sh.clientAborted(s, r, errno)
+			return false
+		}
+		r.inHead = false
+		if !sh.sendBody(s, r, raw[:n]) {
+			return false
+		}
+	}
+	if !r.up.ended {
+		sh.enqueue(s)
+	}
+	return true
+}
+
+// sendBody passes body bytes on. false means that the session has left its state.
+func (sh *Shard) sendBody(s *Session, r *Request, raw []byte) bool {
+	out, used, perr := r.up.encode(sh.out[:0], raw)
+	sh.out = out[:0]
+	r.env.RequestLength += int64(used)
+	switch {
+	case perr != httpparse.OK && r.answered:
+		sh.abort(s, observe.ReasonBadRequest, observe.SideClient)
+		return false
+	case perr != httpparse.OK:
+		sh.refuseBody(s, perr)
+		return false
+	case r.bodyTooLarge() && r.answered:
+		sh.abort(s, observe.ReasonRefused, observe.SideProxy)
+		return false
+	case r.bodyTooLarge():
+		sh.refuseLargeBody(s)
+		return false
+	}
+	if used < len(raw) {
+		id, buf := sh.bufs.Get(len(raw) - used)
+		buf.W = copy(buf.B, raw[used:])
+		r.ahead = id
+	}
+	if !sh.send(&s.Up, &r.up, out) {
+		sh.cutBody(s, r)
+	}
+	return true
+}
+
+// cutBody gives up sending the request body: the upstream takes no more of it. It may
+// have answered before, so it is read on; the client's connection ends with the answer.
+func (sh *Shard) cutBody(s *Session, r *Request) {
+	s.trail = s.trail.Note(observe.SideUpstream, observe.EventWriteFailed)
+	if r.up.out != 0 {
+		sh.bufs.Put(r.up.out)
+		r.up.out = 0
+	}
+	r.up.ended, r.cut, r.inHead = true, true, false
+	r.keepUp, r.keepDown = false, false
+	s.Up.Bits |= relay.CanRead
+}
+
+// clientAborted ends a session whose client went away inside its request body.
+func (sh *Shard) clientAborted(s *Session, r *Request, errno sys.Errno) {
+	reason := observe.ReasonAborted
+	s.trail = s.trail.Note(observe.SideClient, observe.EventFin)
+	if errno != 0 {
+		reason = errnoReason(errno)
+	}
+	sh.countOutcome(r, observe.OutcomeGone)
+	sh.logError(s, observe.LevelInfo, "client prematurely closed connection while sending its body", nil)
+	sh.close(s, reason, observe.SideClient)
+}
+
+func (sh *Shard) clientWriteFailed(s *Session) {
+	s.trail = s.trail.Note(observe.SideClient, observe.EventWriteFailed)
+	if s.request != 0 {
+		sh.countOutcome(sh.cold(s), observe.OutcomeGone)
+	}
+	sh.close(s, errnoReason(sys.Errno(s.Down.Err)), observe.SideClient)
+}
+
+// readRespBytes reads more of the response head and returns all of it so far. false
+// means that nothing came.
+func (sh *Shard) readRespBytes(s *Session, r *Request) (data []byte, ok bool) {
+	into := sh.mover.Scratch
+	held := 0
+	if r.respHead != 0 {
+		buf := sh.bufs.At(r.respHead)
+		if buf.W == len(buf.B) {
+			buf = sh.growRespHead(r)
+		}
+		into, held = buf.B, buf.W
+	}
+	n, errno := sys.Read(s.Up.FD, into[held:])
+	switch {
+	case errno == sys.EAGAIN:
+		s.Up.Bits &^= relay.CanRead
+		return nil, false
+	case errno != 0:
+		s.trail = s.trail.Note(observe.SideUpstream, observe.EventReadFailed)
+		sh.failTry(s, failClosed)
+		return nil, false
+	case n == 0:
+		s.trail = s.trail.Note(observe.SideUpstream, observe.EventFin)
+		sh.failTry(s, failClosed)
+		return nil, false
+	}
+	if n < len(into)-held && s.Up.Bits&relay.RdHup == 0 {
+		s.Up.Bits &^= relay.CanRead
+	}
+	r.gotBytes = true
+	r.env.UpstreamBytesReceived += int64(n)
+	if r.respHead != 0 {
+		sh.bufs.At(r.respHead).W += n
+	}
+	return into[:held+n], true
+}
+
+func (sh *Shard) growRespHead(r *Request) *pool.Buf {
+	old := sh.bufs.At(r.respHead)
+	id, buf := sh.bufs.Get(2 * len(old.B))
+	buf.W = copy(buf.B, old.Bytes())
+	sh.bufs.Put(r.respHead)
+	r.respHead = id
+	return buf
+}
+
+// parseResp looks whether data has a whole response head, passing over interim ones.
+// It returns true when the session has left ReadResp.
+func (sh *Shard) parseResp(s *Session, r *Request, data []byte) bool {
+	for {
+		whole, perr := r.resp.Parse(data)
+		switch {
+		case perr != httpparse.OK:
+			sh.badResponse(s, perr.String())
+			return true
+		case !whole && len(data) >= respHeadMax:
+			sh.badResponse(s, "head too large")
+			return true
+		case !whole:
+			sh.keepPartial(r, data)
+			return false
+		}
+		if r.resp.Status >= 200 || r.resp.Status == 101 {
+			sh.answer(s, r, data)
+			return true
+		}
+		if r.interims++; r.interims > interimsMax {
+			sh.badResponse(s, "too many interim responses")
+			return true
+		}
+		n := copy(data, data[r.resp.HeadLen:])
+		data = data[:n]
+		r.resp.Reset()
+		if r.respHead != 0 {
+			sh.bufs.At(r.respHead).W = n
+		}
+		if n == 0 {
+			return false
+		}
+	}
+}
+
+// keepPartial keeps the beginning of a head until more comes.
+func (sh *Shard) keepPartial(r *Request, data []byte) {
+	if r.respHead != 0 || len(data) == 0 {
+		return
+	}
+	id, buf := sh.bufs.Get(2 * len(data))
+	buf.W = copy(buf.B, data)
+	r.respHead = id
+}
+
+// badResponse answers for an upstream that breaks HTTP.
+func (sh *Shard) badResponse(s *Session, why string) {
+	sh.logError(s, observe.LevelError, invalidResponse, []byte(why))
+	sh.blame(s, sh.cold(s), failInvalid)
+	sh.dropUpstream(s)
+	sh.giveUp(s, failInvalid)
+}
+
+// answer begins to relay a final response, or switches protocols.
+func (sh *Shard) answer(s *Session, r *Request, data []byte) {
+	head, rest := data[:r.resp.HeadLen], data[r.resp.HeadLen:]
+	e := &r.env
+	e.RespHead, e.Resp = head, &r.resp
+	e.UpstreamStatus = r.resp.Status
+	e.UpstreamHeaderMs = sh.nowMs - r.tryMs
+	e.NowNs = sh.wallNs()
+	if r.resp.Status == 101 {
+		if !r.askedUp || !sh.switchFits(r, head) {
+			sh.forgetResponse(e)
+			sh.badResponse(s, "a 101 that does not fit the request")
+			return
+		}
+		sh.startSwitch(s, r, rest)
+		return
+	}
+	framing, perr := r.resp.Framing(head, r.req.MethodID)
+	if perr != httpparse.OK {
+		sh.forgetResponse(e)
+		sh.badResponse(s, perr.String())
+		return
+	}
+	sh.startBody(s, r, framing, rest)
+}
+
+// switchFits reports whether a 101 is an answer to what the upstream was asked. A
+// WebSocket is asked for in the client's words; of other protocols only some may have
+// gone on, so the request is written once more and read as the upstream read it.
+func (sh *Shard) switchFits(r *Request, head []byte) bool {
+	e := &r.env
+	if r.upgrade == httpparse.UpgradeWebSocket {
+		return r.resp.SwitchOK(head, &r.req, e.Head)
+	}
+	out, _ := r.proxy.AppendRequest(sh.out[:0], e, route.RequestForm{Framing: r.up.framing, Upgrade: r.upgrade})
+	sh.out = out[:0]
+	sh.asked.Reset()
+	whole, perr := sh.asked.Parse(out)
+	return whole && perr == httpparse.OK && r.resp.SwitchOK(head, &sh.asked, out)
+}
+
+// forgetResponse takes back what a refused response left in the variables.
+func (sh *Shard) forgetResponse(e *route.Env) {
+	e.RespHead, e.Resp = nil, nil
+}

@@ -1,0 +1,257 @@
+package shard
+
+import (
+	"time"
+
+	"holdfast/httpparse"
+	"holdfast/internal/sys"
+	"holdfast/pool"
+	"holdfast/route"
+	"holdfast/upstream"
+)
+
+// Request is what one request needs beside its session's record. It is lent at the
+// first byte of a head and returned when the response has ended, or the tunnel has
+// begun. The objects are reused, and so is the memory they have grown.
+type Request struct {
+	env  route.Env
+	req  httpparse.Request
+	resp httpparse.Response
+
+	snapshot *Snapshot
+	server   *route.Server
+	location *route.Location
+	proxy    *route.Proxy // nil for an answer of our own
+	group    *upstream.Group
+	peer     *upstream.Peer
+	choice   upstream.Choice
+
+	head     uint32 // buffer: the head; B[R:W] is what came behind it and is not used yet
+	ahead    uint32 // buffer: what the client sent behind its request body, 0: none
+	respHead uint32 // buffer: a response head that came in pieces; kept for $upstream_http_
+	headSent int64  // bytes of heads on the way to the client, for $body_bytes_sent
+	up       flow   // the request body, towards the upstream
+	down     flow   // the response body, towards the client
+
+	passedMs   int64 // start of the first try
+	tryMs      int64 // start of the current try
+	tries      int
+	upRequests uint32 // requests sent on the upstream's connection before this one
+	upBornMs   int64  // when the upstream's connection was made
+	interims   int    // 1xx responses of the upstream in this try
+
+	wait     wait  // what the timer bounds
+	waitMark int64 // the count of bytes that shows progress of it, when the timer was set
+	counted  int64 // bytes that are in a peer's account already
+
+	upgrade  httpparse.UpgradeKind
+	sentHead bool // the upstream may have some of this request
+	answered bool // a final status went to the client
+	keepDown bool // the client's connection may carry another request
+	keepUp   bool // so may the upstream's
+	askedUp  bool // the upstream was asked to switch
+	outcome  bool // the outcome of an upgrade was counted
+	gotBytes bool // the upstream has sent something in this try
+	inHead   bool // all of the request body read so far came with the head
+	cut      bool // the request body was not taken to its end
+}
+
+// flow is one message body on its way: how its end is found at the source, how it is
+// framed towards the destination, and what the destination has not taken yet.
+type flow struct {
+	framing httpparse.Framing
+	chunks  httpparse.Chunked
+	left    int64  // BodyLength: bytes not read yet
+	read    int64  // payload bytes read
+	sent    int64  // bytes the destination has taken, heads included
+	out     uint32 // buffer with bytes for the destination, 0: none
+	rechunk bool   // the destination gets the chunked coding
+	ended   bool   // the whole body was read
+}
+
+// begin readies the flow for a body. What it holds already goes first.
+func (f *flow) begin(framing httpparse.Framing, rechunk bool) {
+	*f = flow{framing: framing, left: framing.Length, rechunk: rechunk, out: f.out, sent: f.sent}
+	f.ended = framing.Kind == httpparse.BodyNone || (framing.Kind == httpparse.BodyLength && framing.Length == 0)
+}
+
+// encode takes body bytes from raw, which it may overwrite, and appends them to dst
+// as the destination gets them. used is how many bytes of raw belonged to the body.
+func (f *flow) encode(dst, raw []byte) (_ []byte, used int, err httpparse.Error) {
+	if f.ended {
+		return dst, 0, httpparse.OK
+	}
+	var payload []byte
+	switch f.framing.Kind {
+	case httpparse.BodyLength:
+		used = int(min(f.left, int64(len(raw))))
+		payload = raw[:used]
+		f.left -= int64(used)
+		f.ended = f.left == 0
+	case httpparse.BodyChunked:
+		var n int
+		n, used, f.ended, err = f.chunks.Decode(raw)
+		payload = raw[:n]
+	default:
+		payload, used = raw, len(raw)
+	}
+	f.read += int64(len(payload))
+	dst = f.appendPayload(dst, payload)
+	if f.ended {
+		dst = f.appendEnd(dst)
+	}
+	return dst, used, err
+}
+
+func (f *flow) appendPayload(dst, payload []byte) []byte {
+	if !f.rechunk {
+		return append(dst, payload...)
+	}
+	if len(payload) == 0 {
+		return dst
+	}
+	dst = httpparse.AppendChunkHeader(dst, len(payload))
+	dst = append(dst, payload...)
+	return append(dst, '\r', '\n')
+}
+
+func (f *flow) appendEnd(dst []byte) []byte {
+	if f.rechunk {
+		return append(dst, httpparse.LastChunk...)
+	}
+	return dst
+}
+
+// sourceEnded books the end of the source's stream. It reports whether that is where
+// the body was to end; dst gets what closes the destination's framing.
+func (f *flow) sourceEnded(dst []byte) (_ []byte, whole bool) {
+	if f.framing.Kind != httpparse.BodyClose {
+		return dst, false
+	}
+	f.ended = true
+	return f.appendEnd(dst), true
+}
+
+// requestPool lends requests by index.
+type requestPool struct {
+	table []*Request // by index; nil where the object was given up
+	free  []uint32   // objects to lend
+	bare  []uint32   // indexes without an object
+	low   int        // the fewest that were free since the last trim
+}
+
+func (p *requestPool) lent() int { return len(p.table) - len(p.free) - len(p.bare) }
+
+// trim gives up half of the objects that were of no use since the last trim, however
+// many others are lent, and reports whether there are more to give up.
+func (p *requestPool) trim() (more bool) {
+	n := len(p.free)
+	for range (p.low + 1) / 2 {
+		n--
+		p.table[p.free[n]] = nil
+		p.bare = append(p.bare, p.free[n])
+	}
+	p.free = p.free[:n]
+	p.low = n
+	if len(p.bare) == len(p.table) {
+		p.table, p.free, p.bare = nil, nil, nil
+	}
+	return n > 0
+}
+
+func (p *requestPool) get() (uint32, *Request) {
+	if n := len(p.free); n > 0 {
+		i := p.free[n-1]
+		p.free = p.free[:n-1]
+		p.low = min(p.low, n-1)
+		return i, p.table[i]
+	}
+	r := &Request{}
+	r.recycle()
+	if n := len(p.bare); n > 0 {
+		i := p.bare[n-1]
+		p.bare = p.bare[:n-1]
+		p.table[i] = r
+		return i, r
+	}
+	p.table = append(p.table, r)
+	return uint32(len(p.table) - 1), r
+}
+
+func (p *requestPool) put(i uint32) { p.free = append(p.free, i) }
+
+// cold is the session's request. It must have one.
+func (sh *Shard) cold(s *Session) *Request { return sh.requests.table[s.request-1] }
+
+// lendRequest gives the session a request with an empty head buffer.
+func (sh *Shard) lendRequest(s *Session) *Request {
+	i, r := sh.requests.get()
+	s.request = i + 1
+	sh.startRequest(s, r)
+	r.head, _ = sh.bufs.Get(int(r.server.Settings.ClientHeaderBufferSize))
+	return r
+}
+
+// recycle empties r but for the memory it has grown. Nothing of a request stays
+// reachable from an unused one: a snapshot least of all. It owns no buffer any more.
+func (r *Request) recycle() {
+	r.env.Reset()
+	r.req.Reset()
+	r.resp.Reset()
+	*r = Request{env: r.env, req: r.req, resp: r.resp}
+}
+
+// startRequest readies a recycled r for the next head on the connection.
+func (sh *Shard) startRequest(s *Session, r *Request) {
+	r.snapshot = sh.snapshot
+	r.server = r.snapshot.Table.Default(int(s.listener))
+	s.policy = r.server.Settings.Policy
+	e := &r.env
+	e.Connection = s.id
+	e.NowNs = sh.wallNs()
+	e.StartNs = e.NowNs
+	e.ConnectionStartNs = e.NowNs - (sh.nowMs-sh.tickMs(s.openedTick))*int64(time.Millisecond)
+	sh.fillAddresses(s, e)
+}
+
+// fillAddresses fills in both ends of the client's connection.
+func (sh *Shard) fillAddresses(s *Session, e *route.Env) {
+	l := &sh.snapshot.Listeners[s.listener]
+	if l.Unix != "" {
+		e.LocalPath = l.Unix
+		return
+	}
+	e.Remote = sys.RemoteAddr(s.Down.FD)
+	e.Local = l.Addr
+	if l.Wildcard {
+		e.Local = sys.LocalAddr(s.Down.FD)
+	}
+}
+
+// releaseRequest returns the session's request with all it has on loan, after its
+// access log line.
+func (sh *Shard) releaseRequest(s *Session) {
+	if s.request == 0 {
+		return
+	}
+	r := sh.cold(s)
+	sh.endRequest(r)
+	sh.dropBuffers(r)
+	i := s.request - 1
+	s.request = 0
+	r.recycle()
+	sh.requests.put(i)
+	sh.houseSoon()
+}
+
+func (sh *Shard) dropBuffers(r *Request) {
+	for _, id := range [...]*uint32{&r.head, &r.ahead, &r.respHead, &r.up.out, &r.down.out} {
+		if *id != 0 {
+			sh.bufs.Put(*id)
+			*id = 0
+		}
+	}
+}
+
+// headBuf is the buffer of the client's head.
+func (sh *Shard) headBuf(r *Request) *pool.Buf { return sh.bufs.At(r.head) }

@@ -1,0 +1,76 @@
+package shard
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"holdfast/route"
+	"holdfast/upstream"
+)
+
+// Snapshot is one validated configuration, compiled and immutable. A shard reads
+// the current one when a request begins; the request keeps it until it ends, a
+// tunnel does not.
+type Snapshot struct {
+	Table *route.Table
+	// Groups are indexed by route.Proxy.Group.
+	Groups []*upstream.Group
+	// GroupByName finds the group of a proxy_pass with variables.
+	GroupByName map[string]*upstream.Group
+	// Listeners are indexed by a listener's number, which is also its number in Table.
+	Listeners []ListenerInfo
+}
+
+// ListenerInfo is what a request may want to know about where it came in.
+type ListenerInfo struct {
+	Addr     netip.AddrPort // not valid for a unix socket
+	Unix     string
+	Wildcard bool // the local address differs from connection to connection
+}
+
+// Policy is what holds for a session beyond its request: while it is a tunnel,
+// while it lingers. Times are in milliseconds, 0 means no limit.
+type Policy struct {
+	TunnelReadMs    int64  // silence in both directions
+	TunnelBlockedMs int64  // a destination that takes nothing
+	LingerMs        int64  // whole lingering close
+	LingerReadMs    int64  // wait for one read within it
+	DeadPeers       bool   // the kernel looks for a dead upstream (proxy_socket_keepalive)
+	Logs            uint64 // bit i: write the line at a tunnel's close to log i
+}
+
+// Policies interns policies for the life of the process: a tunnel keeps a small
+// number, and equal settings of two configurations share it.
+type Policies struct {
+	mu   sync.Mutex
+	list atomic.Pointer[[]Policy]
+}
+
+// policiesMax is how many numbers fit a session record.
+const policiesMax = 1 << 16
+
+// Intern returns the number of p. ok is false when 65,536 different policies have
+// been seen. Not for a shard's thread.
+func (ps *Policies) Intern(p Policy) (id uint16, ok bool) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	var list []Policy
+	if l := ps.list.Load(); l != nil {
+		list = *l
+	}
+	for i := range list {
+		if list[i] == p {
+			return uint16(i), true
+		}
+	}
+	if len(list) == policiesMax {
+		return 0, false
+	}
+	grown := append(list[:len(list):len(list)], p)
+	ps.list.Store(&grown)
+	return uint16(len(grown) - 1), true
+}
+
+// At is the policy with that number.
+func (ps *Policies) At(id uint16) *Policy { return &(*ps.list.Load())[id] }

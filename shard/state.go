@@ -1,0 +1,118 @@
+package shard
+
+import (
+	"holdfast/internal/assert"
+	"holdfast/observe"
+)
+
+// State is where a session stands.
+//
+//	accept ──────▶ ReadHead ◀─────────── first byte ────────────┐
+//	               │  │ route found, new upstream leg           │
+//	    pooled leg │  ▼                                         │
+//	      ┌────────┘ Connect ◀─┐ next peer                      │
+//	      ▼           │  └─────┤                                │
+//	    SendHead ◀────┘        │                                │
+//	      │  └─ stale pooled ──┤                                │
+//	      ▼                    │                                │
+//	    ReadResp ─ closed ────▶┘  (1xx other than 101: stay)    │
+//	      │    └─ final status ─▶ Body ── keep-alive ──▶ Idle ──┘
+//	      │ valid 101              │ close                ▲
+//	      ▼                        │         Reply ───────┘
+//	    Switch                     │          │ ▲ refusals from ReadHead, Connect,
+//	      │ 101, leftovers flushed │          │   SendHead and ReadResp
+//	      ▼                        ▼          ▼
+//	    Tunnel ─ upstream gone ─▶ Linger ── FIN, limit, timer ──▶ Closed ─▶ Free
+//	      │ one half Shut          ▲                              end of batch
+//	      ▼                        │
+//	    HalfClosed ────────────────┘
+//	any state ─▶ Closed: reset, client gone, timer with nothing left to say
+type State uint8
+
+// The states of a session.
+const (
+	Free       State = iota // the slot is not in use
+	Handshake               // TLS handshake; not entered in this version
+	ReadHead                // reading a request head
+	Connect                 // connecting to a peer
+	SendHead                // writing the request head to the upstream
+	ReadResp                // the request body goes up, the response head is awaited
+	Body                    // the response body goes down, perhaps the request body up
+	Switch                  // writing the 101 and what came behind either head
+	Tunnel                  // both halves live
+	HalfClosed              // one half has ended
+	Idle                    // between two requests
+	Reply                   // writing an answer of our own
+	Linger                  // FIN sent, discarding what the client still sends
+	Closed                  // closed; the slot waits for the end of the event batch
+	stateCount
+)
+
+// A counter for each state exists in observe.Counters.
+var _ [observe.StateCount]struct{} = [stateCount]struct{}{}
+
+var stateNames = [stateCount]string{
+	"free", "handshake", "readhead", "connect", "sendhead", "readresp", "body",
+	"switch", "tunnel", "halfclosed", "idle", "reply", "linger", "closed",
+}
+
+// String is the state's name in metrics and dumps.
+func (s State) String() string {
+	if s < stateCount {
+		return stateNames[s]
+	}
+	return "invalid"
+}
+
+// StateNames lists the names in the order of observe.Counters.Sessions.
+func StateNames() []string { return stateNames[:] }
+
+func to(states ...State) (set uint16) {
+	for _, s := range states {
+		set |= 1 << s
+	}
+	return set
+}
+
+// legal has, for each state, the set of states that may follow: 41 edges.
+var legal = [stateCount]uint16{
+	Free:       to(Handshake, ReadHead),
+	Handshake:  to(ReadHead, Closed),
+	ReadHead:   to(Connect, SendHead, Reply, Closed),
+	Connect:    to(SendHead, Connect, Reply, Closed),
+	SendHead:   to(ReadResp, Connect, Reply, Closed),
+	ReadResp:   to(Body, Switch, ReadResp, Connect, Reply, Closed),
+	Body:       to(Idle, Linger, Closed),
+	Switch:     to(Tunnel, HalfClosed, Linger, Closed),
+	Tunnel:     to(HalfClosed, Linger, Closed),
+	HalfClosed: to(Linger, Closed),
+	Idle:       to(ReadHead, Closed),
+	Reply:      to(Idle, Linger, Closed),
+	Linger:     to(Closed),
+	Closed:     to(Free),
+}
+
+// Legal reports whether a session may go from one state to the other.
+func Legal(from, next State) bool {
+	return from < stateCount && next < stateCount && legal[from]&(1<<next) != 0
+}
+
+// setState is the only writer of a session's state: it checks the edge and moves
+// the gauges.
+func (sh *Shard) setState(s *Session, next State) {
+	assert.That(Legal(s.state, next), "illegal edge between session states")
+	c := &sh.counters
+	if s.state != Free {
+		c.Sessions[s.state]--
+	}
+	if next != Free {
+		c.Sessions[next]++
+	}
+	if was, is := s.state.tunnelled(), next.tunnelled(); was != is {
+		sh.countTunnel(s, is)
+	}
+	s.state = next
+}
+
+// tunnelled reports whether a session in this state counts as a live tunnel.
+func (s State) tunnelled() bool { return s == Tunnel || s == HalfClosed }
