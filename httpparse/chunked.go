@@ -7,7 +7,7 @@ import "strconv"
 const (
 	maxChunkDigits    = 15   // hexadecimal digits: keeps a size within an int64
 	maxChunkExtension = 1024 // bytes behind the size of one chunk
-	maxTrailer        = 8192 // bytes of all trailer lines
+	MaxTrailer        = 8192 // bytes of all trailer lines
 )
 
 type chunkState uint8
@@ -132,7 +132,7 @@ func (c *Chunked) sizeLineEnd(b byte) Error {
 
 // trailer takes a byte behind the last chunk: trailer lines, then the empty line.
 func (c *Chunked) trailer(b byte) Error {
-	if c.extra++; c.extra > maxTrailer+len("\r\n") {
+	if c.extra++; c.extra > MaxTrailer+len("\r\n") {
 		return ErrTrailerTooLong
 	}
 	switch c.state {

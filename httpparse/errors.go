@@ -46,7 +46,7 @@ const (
 	ErrChunkExtension // malformed, or more than maxChunkExtension bytes, RFC 9112 section 7.1.1
 	ErrChunkEnd       // chunk data not followed by CRLF, RFC 9112 section 7.1
 	ErrTrailer        // malformed trailer section, RFC 9112 section 7.1.2
-	ErrTrailerTooLong // more than maxTrailer bytes of trailers
+	ErrTrailerTooLong // more than MaxTrailer bytes of trailers
 
 	// The path.
 	ErrPath       // relative, or with a raw control character, a space, "?" or "#"

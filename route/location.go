@@ -35,7 +35,8 @@ func (m Modifier) String() string {
 }
 
 // Location is what happens to the requests of one location block. Return goes first,
-// then Proxy; with neither, the answer is 404. It is immutable once in a Table.
+// then the files of try_files, then Proxy; without one, Static. It is immutable once
+// in a Table.
 type Location struct {
 	// Name is the location as written, with its modifier, for logs and metrics.
 	// Builder.AddServer sets it.
@@ -43,6 +44,12 @@ type Location struct {
 	Settings Settings
 	Proxy    *Proxy
 	Return   *Return
+	// Static has the folder, index and try_files; nil only in tests.
+	Static *Static
+	// TryElse is what happens if no file of try_files is there; nil without try_files.
+	TryElse *TryElse
+	// Internal answers 404 to requests that did not come from inside (internal).
+	Internal bool
 
 	pattern  string
 	nested   *level

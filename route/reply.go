@@ -8,6 +8,8 @@ import (
 
 // ReplyForm is what the caller has decided about an answer of our own.
 type ReplyForm struct {
+	// Status takes the place of the answer's own, unless it is 0 (error_page).
+	Status int
 	// Keepalive says that the client's connection stays open afterwards.
 	Keepalive bool
 	// RetryAfterSec is the delay in seconds that a 503 or 429 asks the client for; 0

@@ -38,6 +38,14 @@ type RequestForm struct {
 	Upgrade httpparse.UpgradeKind
 	// Keepalive says that the upstream connection may be used again afterwards.
 	Keepalive bool
+	// Expect passes "Expect: 100-continue" on: the body waits for the upstream's word.
+	Expect bool
+	// Trailers says that trailers may follow the body and are wanted behind the
+	// response's: TE: trailers goes on if the client sent it, and Trailer.
+	Trailers bool
+	// Get sends the request as a GET: of an error page that another method led to. A
+	// HEAD stays one.
+	Get bool
 }
 
 // RequestSent is what AppendRequest wrote, as far as the caller must know.

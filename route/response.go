@@ -17,6 +17,10 @@ type responseRecipe struct {
 
 // ResponseForm is what the caller has decided about a response to the client.
 type ResponseForm struct {
+	// Status takes the place of the upstream's, unless it is 0 (error_page).
+	Status int
+	// Trailers says that trailers follow the body, whose Trailer field may pass.
+	Trailers bool
 	// Framing delimits the body on the client's connection. With BodyNone and a HEAD
 	// request or status 304, the upstream's Content-Length is passed on.
 	Framing httpparse.Framing
@@ -48,6 +52,11 @@ func newResponseRecipe(spec *ProxySpec) responseRecipe {
 	}
 	return r
 }
+
+// AppendInterim appends the head of an interim response (1xx) as the client gets it:
+// status and reason of the upstream, and its fields without hidden ones and those of
+// its hop. e needs RespHead and Resp.
+func (p *Proxy) AppendInterim(dst []byte, e *Env) []byte { return dst }
 
 // AppendResponse appends the head of the upstream's response as the client gets it to
 // dst: HTTP/1.1, with Server and Date of our own unless proxy_pass_header lets those

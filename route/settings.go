@@ -68,6 +68,60 @@ type Settings struct {
 	// letters, digits and "-" (ignore_invalid_headers).
 	IgnoreInvalidHeaders bool
 
+	// MaxHeaders bounds the field lines of a request head (max_headers).
+	MaxHeaders int32
+	// KeepaliveMinTimeout is how long an idle client connection stays open when the
+	// process wants to end (keepalive_min_timeout).
+	KeepaliveMinTimeout int64
+	// ResetTimedout ends connections that timed out with a reset (reset_timedout_connection).
+	ResetTimedout bool
+
+	// RequestBuffering holds a request body of up to ClientBodyBufferSize bytes before
+	// an upstream is asked; a larger one is streamed (proxy_request_buffering,
+	// client_body_buffer_size).
+	RequestBuffering     bool
+	ClientBodyBufferSize int64
+	// Buffering reads up to BuffersSize bytes of a response ahead of a client that
+	// reads slowly (proxy_buffering, proxy_buffers).
+	Buffering   bool
+	BuffersSize int64
+
+	// WebsocketStrict refuses WebSocket handshakes that break RFC 6455, of either side
+	// (websocket_strict).
+	WebsocketStrict bool
+	// PassTrailers lets trailer fields pass in both directions (proxy_pass_trailers).
+	PassTrailers bool
+	// EarlyHints decides whether a 103 passes (early_hints); nil for never.
+	EarlyHints *EarlyHints
+
+	// ErrorPages are the pages for statuses (error_page).
+	ErrorPages ErrorPages
+	// InterceptErrors lets ErrorPages answer for an upstream too (proxy_intercept_errors).
+	InterceptErrors bool
+	// RecursiveErrorPages lets an error page lead to another (recursive_error_pages).
+	RecursiveErrorPages bool
+
+	// ServerName is the value of the Server field and of the footer of error pages
+	// (server_tokens); empty means "holdfast".
+	ServerName string
+	// Headers are the fields to add to answers (add_header, expires); nil for none.
+	Headers *Headers
+
+	// Types and DefaultType give files their Content-Type (types, default_type).
+	Types       *Types
+	DefaultType string
+	// MaxRanges bounds the ranges of one answer; 0 turns ranges off, -1 means no limit
+	// of its own (max_ranges).
+	MaxRanges int32
+	// ETag adds the ETag of a file (etag).
+	ETag bool
+	// IfModifiedSince is how If-Modified-Since is compared (if_modified_since).
+	IfModifiedSince IfModifiedSince
+	// Sendfile lets the kernel copy files (sendfile).
+	Sendfile bool
+	// LogNotFound logs files that are not there (log_not_found).
+	LogNotFound bool
+
 	// Policy is the number of what holds for a connection beyond its request, from the
 	// shards' table of policies.
 	Policy uint16
@@ -123,4 +177,14 @@ type NextUpstream uint8
 const (
 	NextOnError   NextUpstream = 1 << iota // connecting, sending or reading the head failed
 	NextOnTimeout                          // the same, by a timeout
+)
+
+// IfModifiedSince is how the time of a file is compared (if_modified_since).
+type IfModifiedSince uint8
+
+// The values of if_modified_since.
+const (
+	IfModifiedExact  IfModifiedSince = iota // equal times
+	IfModifiedOff                           // never: the field is ignored
+	IfModifiedBefore                        // not later
 )

@@ -38,6 +38,9 @@ type Server struct {
 	Settings Settings
 	// Return, if not nil, answers all requests before a location is looked for.
 	Return *Return
+	// Content is what happens to requests that no location matches, and to those
+	// refused before one was looked for; nil only in tests.
+	Content *Location
 
 	locations *level
 	named     map[string]*Location
@@ -52,6 +55,7 @@ type ServerSpec struct {
 	Listens  []ListenUse
 	Settings Settings
 	Return   *Return
+	Content  *Location
 	// Locations are all locations of the server level, also the named ones, in the
 	// order written.
 	Locations []LocationSpec
@@ -90,7 +94,7 @@ func NewBuilder(c *Compiler, listens int) *Builder {
 // between regular expressions, equal names and default servers. The error is a
 // *CompileError about a regular expression or a duplicate location.
 func (b *Builder) AddServer(spec *ServerSpec) (*Server, error) {
-	s := &Server{Settings: spec.Settings, Return: spec.Return}
+	s := &Server{Settings: spec.Settings, Return: spec.Return, Content: spec.Content}
 	names := spec.Names
 	if len(names) == 0 {
 		names = []ServerName{{}}
