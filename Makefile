@@ -22,7 +22,7 @@ LIMIT    ?= 5m
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn hold bench-quick docs ci clean
+.PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn hold bench-quick bench-parse bench-slow docs ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,12 @@ hold: build ## N (9000) idle tunnels: memory, CPU, and what comes back after the
 
 bench-quick: build ## holdfast beside nginx and haproxy, under 3 minutes
 	go run ./bench/quick -bin bin/holdfast
+
+bench-parse: ## httpparse beside net/http and fasthttp, on the same heads
+	cd bench/parse && go test -run '^$$' -bench . -benchmem -count=6
+
+bench-slow: build ## a well-behaved client beside 1200 slow ones: latency, memory, what comes back
+	go run ./bench/slow -bin bin/holdfast
 
 docs: ## write docs/directives.md anew from the directive table
 	go test ./config -run TestReference -update

@@ -71,9 +71,39 @@ func readLingeringClose(l *level, n *node) {
 }
 
 func readDefaultType(l *level, n *node) {
-	if strings.ContainsAny(n.args[0], "\r\n\x00") {
+	if !isFieldValue(n.args[0]) {
 		l.invalid(n, n.args[0], "write a media type such as text/plain")
 		return
 	}
 	l.set.DefaultType = n.args[0]
+}
+
+// fieldsMax bounds max_headers; the size of a head is the tighter bound.
+const fieldsMax = 10_000
+
+func readMaxHeaders(l *level, n *node) {
+	count, ok := parseInt(n.args[0], 1)
+	if !ok || count > fieldsMax {
+		l.invalid(n, n.args[0], "write a number from 1 to 10000")
+		return
+	}
+	l.set.MaxHeaders = count
+}
+
+func readBodyBuffer(l *level, n *node) {
+	bytes, ok := parseSize(n.args[0])
+	if !ok {
+		l.invalid(n, n.args[0], hintSize)
+		return
+	}
+	l.set.ClientBodyBufferSize = l.held(n, bytes)
+}
+
+// held is bytes, or the most that is held of one body, with a warning.
+func (l *level) held(n *node, bytes int64) int64 {
+	if bytes <= bufferedMax {
+		return bytes
+	}
+	l.add(Warning, n.Position, "nothing is lost: what is larger is streamed", "%q counts as 128k", n.name)
+	return bufferedMax
 }

@@ -4,7 +4,7 @@
 // and the directives_*.go files say which directive is allowed where and which
 // function reads it; walk.go applies the table to the statements, level by level,
 // so that every level starts as a copy of the one above it (nginx's inheritance);
-// listeners.go and static.go judge what only shows once everything is read.
+// listeners.go and checkNamed judge what only shows once everything is read.
 //
 // A Config holds no pointer into the text it came from, is never changed after
 // Load returned it, and may be read by any number of goroutines. Texts with
@@ -174,6 +174,8 @@ type Server struct {
 	Named []*Location
 	// Return answers before any location is looked for; nil if not written.
 	Return *Return
+	// TryFiles is for requests that no location matches; nil if not written.
+	TryFiles *TryFiles
 }
 
 // NameKind says how a server name matches.
@@ -228,9 +230,9 @@ func (m Modifier) String() string {
 	return ""
 }
 
-// Location is one location block. With neither ProxyPass nor Return it answers
-// 404. Return goes first, as in nginx, whose rewrite phase comes before the
-// content phase.
+// Location is one location block. Return goes first, as in nginx, whose rewrite phase
+// comes before the content phase; then TryFiles; then ProxyPass, and without one files
+// (Settings.Files).
 type Location struct {
 	Position
 	Modifier Modifier
@@ -244,6 +246,10 @@ type Location struct {
 	Nested    []*Location
 	ProxyPass *ProxyPass
 	Return    *Return
+	TryFiles  *TryFiles
+	// Internal answers 404 to requests that do not come from inside: from error_page,
+	// try_files or index.
+	Internal bool
 }
 
 // Return is a return directive: Code with a body in Text, or a redirect to URL.

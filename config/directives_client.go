@@ -21,6 +21,22 @@ func clientDirectives() []Directive {
 			min: 1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.KeepaliveTime }),
 		},
 		{
+			Name: "keepalive_min_timeout", Contexts: ctxAll, Args: "time", Default: "0",
+			Doc: "How long an idle client connection stays open when holdfast wants to end.",
+			min: 1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.KeepaliveMinTimeout }),
+		},
+		{
+			Name: "reset_timedout_connection", Contexts: ctxAll, Args: "on | off", Default: "off",
+			Doc: "Ends connections that timed out, and those of return 444, with a reset, which frees what the kernel holds.",
+			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.ResetTimedout }),
+		},
+		{
+			Name: "websocket_strict", Contexts: ctxAll, Args: "on | off", Default: "on",
+			Doc:       "Refuses WebSocket handshakes that break RFC 6455: of a client with 400 or 426, of an upstream with 502.",
+			Deviation: "Not in nginx, which looks at neither side's handshake.",
+			min:       1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.WebsocketStrict }),
+		},
+		{
 			Name: "send_timeout", Contexts: ctxAll, Args: "time", Default: "60s",
 			Doc: "How long a client may pause reading a response.",
 			min: 1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.SendTimeout }),
@@ -73,6 +89,18 @@ func requestDirectives() []Directive {
 			Name: "client_max_body_size", Contexts: ctxAll, Args: "size", Default: "1m",
 			Doc: "The largest request body; 0 means no limit. Beyond it: 413.",
 			min: 1, max: 1, read: size(0, func(s *Settings) *int64 { return &s.ClientMaxBodySize }),
+		},
+		{
+			Name: "client_body_buffer_size", Contexts: ctxAll, Args: "size", Default: "16k",
+			Doc:       "How much of a request body is held before an upstream is asked (proxy_request_buffering).",
+			Deviation: "At most 128k. A larger body is streamed, never written to disk.",
+			min:       1, max: 1, read: readBodyBuffer,
+		},
+		{
+			Name: "max_headers", Contexts: srv, Args: "number", Default: "200",
+			Doc:       "The header field lines of a request. Beyond it: 431.",
+			Deviation: "The default is 200, in nginx 1000. At most 10000.",
+			min:       1, max: 1, read: readMaxHeaders,
 		},
 		{
 			Name: "client_header_buffer_size", Contexts: srv, Args: "size", Default: "1k",

@@ -28,10 +28,9 @@ func httpDirectives() []Directive {
 		},
 		{
 			Name: "location", Contexts: CtxServer | CtxLocation, Args: "[= | ~ | ~* | ^~] uri { ... } | @name { ... }",
-			Doc: "What to do with the requests of a path.",
-			Deviation: "A location with neither proxy_pass nor return answers 404. " +
-				"Regular expressions are those of RE2: no lookaround, no backreferences.",
-			min: 1, max: 2, form: block, repeat: true, phase: phaseDescend, read: readLocation,
+			Doc:       "What to do with the requests of a path.",
+			Deviation: "Regular expressions are those of RE2: no lookaround, no backreferences.",
+			min:       1, max: 2, form: block, repeat: true, phase: phaseDescend, read: readLocation,
 		},
 		{
 			Name: "return", Contexts: CtxServer | CtxLocation, Args: "code [text] | code URL | URL",
@@ -64,25 +63,5 @@ func httpDirectives() []Directive {
 			Deviation: "Not in nginx.",
 			min:       1, max: 1, read: readTunnelLog,
 		},
-		{
-			Name: "default_type", Contexts: ctxAll, Args: "mime-type", Default: "text/plain",
-			Doc: "The Content-Type of a return with a text.",
-			min: 1, max: 1, read: readDefaultType,
-		},
-		staticDirective("root", CtxHTTP|CtxServer|CtxLocation, "path", 1),
-		staticDirective("alias", CtxLocation, "path", 1),
-		staticDirective("index", CtxHTTP|CtxServer|CtxLocation, "file ...", -1),
-	}
-}
-
-// staticDirective is the row of a directive about files, which is harmless where
-// every request is proxied or answered by return.
-func staticDirective(name string, contexts Context, args string, most int) Directive {
-	return Directive{
-		Name: name, Contexts: contexts, Args: args, Support: NoEffect,
-		Doc: "files are not served, and every request is proxied or answered by return",
-		Deviation: "An error where requests could have been answered with files: in the reach of a location with " +
-			"neither proxy_pass nor return, or of a server whose locations do not catch every path.",
-		min: 1, max: most, repeat: name == "index", read: readStatic,
 	}
 }

@@ -36,12 +36,13 @@ func noEffectDirectives() []Directive {
 		{CtxEvents, "every shard has its own listening sockets and its own epoll", `accept_mutex
 			accept_mutex_delay multi_accept use`},
 		{CtxEvents, "there is no debug log of single connections", `debug_connection`},
-		{ctxAll, "files are not served", `aio aio_write autoindex autoindex_exact_size autoindex_format
-			autoindex_localtime directio directio_alignment disable_symlinks etag gzip_static if_modified_since
-			log_not_found max_ranges open_file_cache open_file_cache_errors open_file_cache_events
-			open_file_cache_min_uses open_file_cache_valid output_buffers read_ahead sendfile sendfile_max_chunk
-			types types_hash_bucket_size types_hash_max_size`},
-		{ctxAll, "splice and small writes take its place", `postpone_output send_lowat tcp_nopush`},
+		{ctxAll, "files are read through the page cache, by sendfile or in small pieces", `aio aio_write directio
+			directio_alignment output_buffers read_ahead sendfile_max_chunk`},
+		{ctxAll, "nothing about files is remembered: each request opens its own", `open_file_cache
+			open_file_cache_errors open_file_cache_events open_file_cache_min_uses open_file_cache_valid`},
+		{ctxAll, "folders are not listed", `autoindex_exact_size autoindex_format autoindex_localtime`},
+		{ctxAll, "files are sent as they are, without looking for a compressed one beside them", `gzip_static`},
+		{ctxAll, "what is ready is written at once", `postpone_output send_lowat tcp_nopush`},
 		{ctxAll, "responses pass as the upstream encoded them", `gzip gzip_buffers gzip_comp_level gzip_disable
 			gzip_hash gzip_http_version gzip_min_length gzip_no_buffer gzip_proxied gzip_types gzip_vary
 			gzip_window postpone_gzipping`},
@@ -52,20 +53,19 @@ func noEffectDirectives() []Directive {
 			http3_stream_buffer_size quic_active_connection_id_limit quic_bpf quic_gso quic_host_key quic_retry`},
 		{CtxHTTP | CtxServer | CtxLocation, "tables size themselves", `map_hash_bucket_size map_hash_max_size
 			proxy_headers_hash_bucket_size proxy_headers_hash_max_size server_names_hash_bucket_size
-			server_names_hash_max_size variables_hash_bucket_size variables_hash_max_size`},
-		{ctxAll, "bodies are streamed and never written to disk", `client_body_buffer_size
-			client_body_in_file_only client_body_in_single_buffer client_body_temp_path proxy_buffer_size
-			proxy_buffers proxy_busy_buffers_size proxy_max_temp_file_size proxy_send_lowat
-			proxy_temp_file_write_size proxy_temp_path subrequest_output_buffer_size`},
+			server_names_hash_max_size types_hash_bucket_size types_hash_max_size variables_hash_bucket_size
+			variables_hash_max_size`},
+		{ctxAll, noDisk, `client_body_in_file_only client_body_temp_path proxy_temp_file_write_size
+			proxy_temp_path`},
+		{ctxAll, "a response head may have 64 KiB, whatever is written", `proxy_buffer_size`},
+		{ctxAll, "what is read is written on at once", `client_body_in_single_buffer proxy_busy_buffers_size
+			proxy_send_lowat subrequest_output_buffer_size`},
 		{ctxAll, "memory is managed differently", `connection_pool_size request_pool_size`},
-		{ctxAll, "the response names no version", `server_tokens`},
-		{ctxAll, "connections are closed the same way after every timeout", `reset_timedout_connection`},
 		{ctxAll, "it is about browsers that are gone", `ancient_browser ancient_browser_value keepalive_disable
 			modern_browser modern_browser_value msie_padding msie_refresh`},
-		{ctxAll, "the bound is built in", `keepalive_min_timeout max_headers`},
 		{ctxAll, "log files stay open", `open_log_file_cache`},
-		{ctxAll, "there are no subrequests, rewrites or error pages to say it about", `log_subrequest
-			proxy_intercept_errors recursive_error_pages rewrite_log uninitialized_variable_warn`},
+		{ctxAll, "there are no subrequests and rewrites to say it about", `log_subrequest rewrite_log
+			uninitialized_variable_warn`},
 		{ctxAll, "nothing is cached", `proxy_cache_background_update proxy_cache_bypass proxy_cache_convert_head
 			proxy_cache_key proxy_cache_lock proxy_cache_lock_age proxy_cache_lock_timeout
 			proxy_cache_max_range_offset proxy_cache_methods proxy_cache_min_uses proxy_cache_path
@@ -88,18 +88,19 @@ func noEffectDirectives() []Directive {
 			read:      readResolver,
 		})
 	}
-	return append(all, offDirective("proxy_cache"), offDirective("proxy_store"))
+	const nothing, hint = "Accepted; nothing is cached or stored.", "write off, or leave it out"
+	return append(all, offDirective("proxy_cache", nothing, hint), offDirective("proxy_store", nothing, hint))
 }
 
 // offDirective is the row of a directive that is accepted only to say off.
-func offDirective(name string) Directive {
+func offDirective(name, doc, hint string) Directive {
 	return Directive{
-		Name: name, Contexts: ctxAll, Args: "off", Default: "off", min: 1, max: 1,
-		Doc: "Accepted; nothing is cached or stored.", Deviation: "Anything but off is refused.",
+		Name: name, Contexts: ctxAll, Args: "off", Default: "off", min: 1, max: -1,
+		Doc: doc, Deviation: "Anything but off is refused.",
 		read: func(l *level, n *node) {
-			if n.args[0] != "off" {
+			if !strings.EqualFold(n.args[0], "off") || len(n.args) > 1 {
 				l.refused = true
-				l.add(Error, n.Position, "write off, or leave it out", "%q is not supported", n.name)
+				l.add(Error, n.Position, hint, "%q is not supported", n.name)
 			}
 		},
 	}

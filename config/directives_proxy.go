@@ -2,7 +2,8 @@ package config
 
 import "time"
 
-const streams = "Bodies are always streamed: on is a warning."
+// noDisk is why nothing about temporary files has an effect.
+const noDisk = "bodies are never written to disk: what is larger than the buffers is streamed"
 
 // proxyDirectives are the rows of proxying.
 func proxyDirectives() []Directive {
@@ -19,7 +20,8 @@ func proxyDirectives() []Directive {
 			Name: "proxy_http_version", Contexts: ctxAll, Args: "1.0 | 1.1", Default: "1.1",
 			Doc: "The HTTP version spoken to the upstream.",
 			Deviation: "The default is 1.1, as in recent nginx; upgrades are sent as 1.1 whatever is written. " +
-				"With 1.0 a chunked request body is refused with 411: nothing is buffered to find its length.",
+				"With 1.0 a chunked request body is refused with 411 where it is larger than client_body_buffer_size " +
+				"or proxy_request_buffering is off: its length is not known then.",
 			min: 1, max: 1, read: readHTTPVersion,
 		},
 		{
@@ -53,15 +55,47 @@ func proxyDirectives() []Directive {
 			Deviation: "The default is on: it finds dead peers of tunnels.",
 			min:       1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.Proxy.SocketKeepalive }),
 		},
+	}
+}
+
+// bufferDirectives are the rows of what is held of bodies, and of trailers.
+func bufferDirectives() []Directive {
+	return []Directive{
 		{
-			Name: "proxy_buffering", Contexts: ctxAll, Args: "on | off", Default: "off",
-			Doc: "Accepted; responses are streamed.", Deviation: streams,
-			min: 1, max: 1, form: onOffOnly, read: readBuffering,
+			Name: "proxy_buffering", Contexts: ctxAll, Args: "on | off", Default: "on",
+			Doc:       "Whether a response is read ahead of a client that reads slowly, up to proxy_buffers.",
+			Deviation: "The first byte never waits for the last. What does not fit stays with the upstream.",
+			min:       1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.Proxy.Buffering }),
 		},
 		{
-			Name: "proxy_request_buffering", Contexts: ctxAll, Args: "on | off", Default: "off",
-			Doc: "Accepted; request bodies are streamed.", Deviation: streams,
-			min: 1, max: 1, form: onOffOnly, read: readBuffering,
+			Name: "proxy_buffers", Contexts: ctxAll, Args: "number size", Default: "8 8k",
+			Doc:       "How much of a response is read ahead: number times size.",
+			Deviation: "At most 128k together. There are no temporary files behind them.",
+			min:       2, max: 2, read: readBuffers,
+		},
+		{
+			Name: "proxy_request_buffering", Contexts: ctxAll, Args: "on | off", Default: "on",
+			Doc: "Whether a request body is held until it is whole before an upstream is asked.",
+			Deviation: "Held in memory up to client_body_buffer_size; a larger body is streamed and never written to disk. " +
+				"What is held can be sent to a second server if the first one fails.",
+			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.Proxy.RequestBuffering }),
+		},
+		{
+			Name: "proxy_max_temp_file_size", Contexts: ctxAll, Args: "size", Default: "0",
+			Doc: "Accepted; " + noDisk + ".", Deviation: "Anything but 0 is a warning.",
+			min: 1, max: 1, read: readTempFileSize,
+		},
+		{
+			Name: "proxy_pass_trailers", Contexts: ctxAll, Args: "on | off", Default: "off",
+			Doc: "Passes trailer fields, those of requests and of responses.",
+			Deviation: "In nginx those of responses only. Fields about framing, routing, authentication, caching and " +
+				"content are dropped. The client gets them if it asks with TE: trailers.",
+			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.Proxy.PassTrailers }),
+		},
+		{
+			Name: "proxy_intercept_errors", Contexts: ctxAll, Args: "on | off", Default: "off",
+			Doc: "Lets error_page answer for the upstream's answers from 300 on, too.",
+			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.Proxy.InterceptErrors }),
 		},
 	}
 }

@@ -10,7 +10,7 @@ const (
 	hintStream  = "holdfast proxies HTTP and WebSockets only"
 	hintRewrite = "use location, map and return"
 	hintAccess  = "access control is not in this version: do it in front of holdfast or behind it"
-	hintHeaders = "let the upstream set response fields"
+	hintHeaders = "let the upstream set cookies"
 )
 
 // refusedDirectives are the directives of nginx that would change what a request
@@ -24,14 +24,16 @@ func refusedDirectives() []Directive {
 			proxy_protocol proxy_protocol_timeout proxy_requests proxy_responses proxy_ssl proxy_ssl_alpn
 			proxy_timeout proxy_upload_rate ssl_preread`},
 		{CtxServer | CtxLocation | CtxIf, hintRewrite, `break if rewrite set`},
-		{ctxAll, "files are not served; use proxy_pass", `dav_access dav_methods empty_gif expires flv mp4
-			random_index try_files`},
-		{ctxAll, hintHeaders, `add_header add_header_inherit add_trailer add_trailer_inherit charset charset_map
-			charset_types override_charset source_charset userid userid_domain userid_expires userid_name
-			userid_path`},
-		{ctxAll, "holdfast answers errors with pages of its own; remove it", `error_page`},
+		{ctxAll, "files are only read, and sent as they are; remove it", `dav_access dav_methods empty_gif flv mp4
+			random_index`},
+		{ctxAll, "write all add_header of a level in it; a level with any inherits none", `add_header_inherit`},
+		{ctxAll, "trailers come from the upstream only, with proxy_pass_trailers; remove it", `add_trailer
+			add_trailer_inherit`},
+		{ctxAll, "write the charset into types and default_type, as in \"text/html; charset=utf-8\"", `charset
+			charset_map charset_types override_charset source_charset`},
+		{ctxAll, hintHeaders, `userid userid_domain userid_expires userid_name userid_path`},
 		{ctxAll, hintAccess, `allow auth_basic auth_basic_user_file auth_delay auth_jwt auth_request
-			auth_request_set deny internal limit_except satisfy secure_link secure_link_md5 secure_link_secret
+			auth_request_set deny limit_except satisfy secure_link secure_link_md5 secure_link_secret
 			valid_referers`},
 		{ctxAll, "limits per key are not in this version: set them in front of holdfast", `limit_conn
 			limit_conn_dry_run limit_conn_log_level limit_conn_status limit_conn_zone limit_rate
@@ -42,13 +44,13 @@ func refusedDirectives() []Directive {
 			port_in_redirect server_name_in_redirect`},
 		{ctxAll, "use map", `geo geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive
 			split_clients`},
-		{ctxAll, hintLater, `addition_types add_after_body add_before_body chunked_transfer_encoding early_hints
+		{ctxAll, hintLater, `addition_types add_after_body add_before_body chunked_transfer_encoding
 			gunzip gunzip_buffers mirror mirror_request_body post_action slice ssi sub_filter sub_filter_once
 			sub_filter_types`},
 		{ctxAll, "use admin in the main context, and its /metrics and /status", `status_zone stub_status`},
 		{ctxAll, hintLater, `proxy_allow_upstream proxy_bind proxy_cache_purge proxy_cookie_domain
 			proxy_cookie_flags proxy_cookie_path proxy_force_ranges proxy_ignore_client_abort proxy_limit_rate
-			proxy_method proxy_pass_request_body proxy_pass_request_headers proxy_pass_trailers
+			proxy_method proxy_pass_request_body proxy_pass_request_headers
 			proxy_request_dynamic proxy_set_body proxy_store_access`},
 		{ctxAll, "forward proxying by CONNECT is not supported; a WebSocket needs only proxy_pass", `
 			tunnel_connect_timeout tunnel_next_upstream tunnel_next_upstream_timeout tunnel_next_upstream_tries

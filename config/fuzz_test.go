@@ -13,6 +13,9 @@ func FuzzConfig(f *testing.F) {
 	for _, body := range append(append([]string{}, verdicts.good...), verdicts.bad...) {
 		f.Add("http { " + strings.NewReplacer("PORT", "8080", "DIR", "/d").Replace(body) + " }")
 	}
+	for _, body := range append(append([]string{}, newer.good...), newer.bad...) {
+		f.Add("http { " + strings.ReplaceAll(body, "PORT", "8080") + " }")
+	}
 	f.Add("include a; include *; events { worker_connections 1; }")
 	f.Fuzz(func(t *testing.T, text string) {
 		opt := hermetic(map[string]string{"/a": "pid x; include b;", "/b": "http { include a; server { listen 1-3; } }"})

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// DefaultPrefix is the folder that relative log and pid paths are joined to when
-// no prefix is given (-p).
+// DefaultPrefix is the folder that relative paths of logs, pid file and root are
+// joined to when no prefix is given (-p).
 const DefaultPrefix = "/var/lib/holdfast"
 
 // Limits of what the default hooks of Options do.
@@ -91,14 +91,13 @@ type loader struct {
 	resolved  map[string][]netip.Addr
 	captures  map[string]bool
 	texts     []textUse
-	static    []staticUse
 	listensOf []serverListens
 	resolvers []*node
 	// variablePass is the first proxy_pass with variables.
 	variablePass *ProxyPass
-	// refusedIn holds the servers and locations with refused statements: of them
-	// nothing may be concluded from an absence either.
-	refusedIn map[any]bool
+	// refusedIn holds the servers with refused statements: of them nothing may be
+	// concluded from an absence either.
+	refusedIn map[*Server]bool
 }
 
 // textUse is a text with variables and where it is.
@@ -131,7 +130,7 @@ func newLoader(opt Options) *loader {
 		upstreams: map[string]*Upstream{},
 		resolved:  map[string][]netip.Addr{},
 		captures:  map[string]bool{},
-		refusedIn: map[any]bool{},
+		refusedIn: map[*Server]bool{},
 	}
 }
 
@@ -153,6 +152,7 @@ func (l *loader) load(name, text string) (*Config, []Problem) {
 
 	set := defaultSettings()
 	set.AccessLogs = []AccessLog{{Path: l.path("logs/access.log"), Format: l.formats["combined"]}}
+	set.Files.Root.Path = l.folder("html")
 	l.cfg.Events.WorkerConnections = 512
 	l.cfg.Main.WorkerProcesses = 1
 	main := &level{loader: l, ctx: CtxMain, set: &set}
@@ -182,7 +182,7 @@ func (l *loader) finish() {
 		return
 	}
 	l.buildListeners()
-	l.checkStatic()
+	l.checkNamed()
 	l.checkResolvers()
 	l.checkTexts()
 }

@@ -19,11 +19,6 @@ func readLocation(l *level, n *node) {
 	default:
 		l.server.Locations = append(l.server.Locations, loc)
 	}
-	l.refusedIn[loc] = inner.refused
-	if loc.ProxyPass == nil && loc.Return == nil && !inner.refused && !l.brokenAny {
-		l.add(Warning, loc.Position, "write proxy_pass or return in it",
-			"location %q answers 404: it has neither proxy_pass nor return", loc.Pattern)
-	}
 }
 
 // locationPattern reads the arguments: a modifier and a pattern, which may be

@@ -44,26 +44,76 @@ nginx.conf:1: error: unexpected ";"`},
 		{"open quote", `pid "a;`, `
 nginx.conf:1: error: unexpected end of file, expecting ";" or "}"; ` +
 			`a quote or a block may be open since an earlier line`},
-		{"no effect, said once", inHTTP("gzip on; sendfile on;\nserver { listen 80; sendfile off; return 204; }"), `
+		{"no effect, said once", inHTTP("gzip on; tcp_nopush on;\nserver { listen 80; tcp_nopush off; return 204; }"), `
 nginx.conf:2: warning: "gzip" has no effect: responses pass as the upstream encoded them
-nginx.conf:2: warning: "sendfile" has no effect: files are not served`},
-		{"refused", inServer("location / { fastcgi_pass unix:/x; }\nlocation /a { try_files $uri =404; }"), `
+nginx.conf:2: warning: "tcp_nopush" has no effect: what is ready is written at once`},
+		{"refused", inServer("location / { fastcgi_pass unix:/x; }\nlocation /a { random_index on; }"), `
 nginx.conf:3: error: "fastcgi_pass" is not supported; use proxy_pass to a server that speaks HTTP
-nginx.conf:4: error: "try_files" is not supported; files are not served; use proxy_pass`},
+nginx.conf:4: error: "random_index" is not supported; files are only read, and sent as they are; remove it`},
 		{"known to nginx, without a row", inServer("perl_set $a b;\nreturn 204;"), `
 nginx.conf:3: error: "perl_set" is not supported; it is not in this version; remove it`},
 		{"refused block is not entered", "stream { server { listen 1; frob x; } }", `
 nginx.conf:1: error: "stream" is not supported; holdfast proxies HTTP and WebSockets only`},
-		{"root without effect", inServer("root /srv;\nlocation / { proxy_pass http://127.0.0.1:1; }"), `
-nginx.conf:3: warning: "root" has no effect: every request is proxied or answered by return`},
-		{"root with effect, location", inServer("root /srv;\nlocation / { return 200; }\nlocation /s/ { }"), `
-nginx.conf:3: error: "root" is not supported: files would answer requests of the location at /etc/h/nginx.conf:5; ` +
-			`write proxy_pass or return for them; location / { return 404; } catches the rest
-nginx.conf:5: warning: location "/s/" answers 404: it has neither proxy_pass nor return; ` +
-			`write proxy_pass or return in it`},
-		{"root with effect, rest of the server", inServer("root /srv;\nlocation /ws { return 200; }"), `
-nginx.conf:3: error: "root" is not supported: files would answer requests of the server at /etc/h/nginx.conf:2; ` +
-			`write proxy_pass or return for them; location / { return 404; } catches the rest`},
+		{"root beside alias", inServer("location /a/ {\nroot /x;\nalias /y/;\n}\nlocation @b { alias /z; }"), `
+nginx.conf:5: error: "alias" beside the "root" at /etc/h/nginx.conf:4; remove one of the two
+nginx.conf:7: error: "alias" cannot be used in a named location; write root`},
+		{"root of itself", inServer("root $document_root/x;\nlocation / { alias ${realpath_root}; }"), `
+nginx.conf:3: error: the variable "$document_root" cannot be used in "root"; write the folder itself
+nginx.conf:4: error: the variable "$realpath_root" cannot be used in "alias"; write the folder itself`},
+		{"folders are not listed", inServer("autoindex on;\ndisable_symlinks if_not_owner from=/srv;\nautoindex_format json;"), `
+nginx.conf:3: error: "autoindex" is not supported; remove it: folders are not listed
+nginx.conf:4: error: "disable_symlinks" is not supported; remove it and keep links out of the folder: ` +
+			`holdfast follows them, so it would not protect what it should
+nginx.conf:5: warning: "autoindex_format" has no effect: folders are not listed`},
+		{"index", inServer("index /a b;\nindex \"\";"), `
+nginx.conf:3: warning: only the last name of "index" should be absolute, not "/a"; put it last
+nginx.conf:4: error: invalid value "" in "index" directive; write the name of a file`},
+		{"types", inHTTP("types {\ntext/html html;\ntext/plain HTML;\nx { } }"), `
+nginx.conf:4: warning: the ending "html" was "text/html" before; remove one
+nginx.conf:5: error: unexpected "{"; write: MIME-TYPE ENDING ...;`},
+		{"try_files", inServer("location /a { try_files $uri; }\nlocation /b { try_files @x $uri =1000; }\n" +
+			"location /c { try_files $uri \"\"; }"), `
+nginx.conf:3: error: invalid number of arguments in "try_files" directive; ` +
+			`write: try_files file ... uri | file ... @name | file ... =code;
+nginx.conf:4: warning: "@x" of "try_files" is looked for as a file: it is not the last; put it last
+nginx.conf:4: error: invalid value "=1000" in "try_files" directive; write =404, or another status from 200 to 599
+nginx.conf:5: error: invalid value "" in "try_files" directive; write a path, @name or =404`},
+		{"error_page", inHTTP("error_page 404 499 /x;\nerror_page 200 /x;\nerror_page = /x;\nerror_page 404 =2000 /x;\n" +
+			"error_page 404 404.html;\nerror_page 404 @$uri;"), `
+nginx.conf:2: error: invalid value "499" in "error_page" directive; ` +
+			`write a status from 300 to 599, but not 499: that client is gone
+nginx.conf:3: error: the status "200" of "error_page" must be between 300 and 599
+nginx.conf:4: error: invalid value "=" in "error_page" directive; write: error_page CODE ... [=[CODE]] PAGE;
+nginx.conf:5: error: invalid value "=2000" in "error_page" directive; ` +
+			`write = and a status from 200 to 599, or = alone
+nginx.conf:6: warning: error_page: the client is redirected to "404.html" as it stands; begin it with /
+nginx.conf:7: error: invalid value "@$uri" in "error_page" directive; ` +
+			`write @ and the name of a location, without variables`},
+		{"names of locations", inHTTP("error_page 502 @down;\nserver { listen 80;\nlocation @down { return 200; }\n" +
+			"location /a { try_files $uri @donw;\nlocation /a/b { error_page 404 @other; } } }\n" +
+			"server { listen 81; }"), `
+nginx.conf:2: error: error_page: there is no location "@down" in the server at /etc/h/nginx.conf:7; ` +
+			`add: location @down { ... }
+nginx.conf:5: error: try_files: there is no location "@donw" in the server at /etc/h/nginx.conf:3; did you mean @down?
+nginx.conf:6: error: error_page: there is no location "@other" in the server at /etc/h/nginx.conf:3; ` +
+			`add: location @other { ... }`},
+		{"add_header", inHTTP("add_header A b sometimes;\nadd_header content-length 1;\nadd_header \"A b\" c;\n" +
+			"add_header A \"b\\r\\nC: d\";\nexpires modified @1h;\nserver_tokens $host;"), `
+nginx.conf:2: error: invalid value "sometimes" in "add_header" directive; write always, or nothing
+nginx.conf:3: error: "content-length" cannot be set by "add_header"; remove it: holdfast writes this field itself
+nginx.conf:4: error: invalid value "A b" in "add_header" directive; write the name of a header field
+nginx.conf:5: error: invalid value "b\r\nC: d" in "add_header" directive; write the value without line ends
+nginx.conf:6: error: invalid value "@1h" in "expires" directive; ` +
+			`a time of the day cannot count from the modification: leave out one of the two
+nginx.conf:7: error: invalid value "$host" in "server_tokens" directive; ` +
+			`write on, off, build, or a text without variables, line ends, < and >`},
+		{"more than is held", inHTTP("client_body_buffer_size 1m;\nproxy_buffers 256 4k;\nproxy_buffer_size 8k;\n" +
+			"proxy_max_temp_file_size 1g;\nproxy_buffering on; proxy_request_buffering on;"), `
+nginx.conf:2: warning: "client_body_buffer_size" counts as 128k; nothing is lost: what is larger is streamed
+nginx.conf:3: warning: "proxy_buffers" counts as 128k; nothing is lost: what is larger is streamed
+nginx.conf:4: warning: "proxy_buffer_size" has no effect: a response head may have 64 KiB, whatever is written
+nginx.conf:5: warning: "proxy_max_temp_file_size" has no effect: ` +
+			`bodies are never written to disk: what is larger than the buffers is streamed`},
 		{"https upstream", inServer("location / { proxy_pass https://127.0.0.1; }"), `
 nginx.conf:3: error: "proxy_pass" to https:// is not supported; write http://; ` +
 			`TLS to the upstream is not in this version`},

@@ -183,9 +183,32 @@ func readProxySendTimeout(l *level, n *node) {
 	l.set.Proxy.SendTimeoutSet = true
 }
 
-func readBuffering(l *level, n *node) {
-	if isOn(n.args[0]) {
-		l.warnNoEffect(n, "holdfast always streams: it holds back no whole body")
+func readBuffers(l *level, n *node) {
+	count, ok := parseInt(n.args[0], 2)
+	if !ok {
+		l.invalid(n, n.args[0], "write a number from 2 on")
+		return
+	}
+	bytes, ok := parseSize(n.args[1])
+	if !ok || bytes == 0 {
+		l.invalid(n, n.args[1], hintSize)
+		return
+	}
+	total := int64(bufferedMax) + 1
+	if bytes <= total/int64(count) {
+		total = bytes * int64(count)
+	}
+	l.set.Proxy.BuffersSize = l.held(n, total)
+}
+
+// readTempFileSize accepts the 0 that turns nginx's temporary files off.
+func readTempFileSize(l *level, n *node) {
+	bytes, ok := parseSize(n.args[0])
+	switch {
+	case !ok:
+		l.invalid(n, n.args[0], hintSize)
+	case bytes > 0:
+		l.warnNoEffect(n, noDisk)
 	}
 }
 

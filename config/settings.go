@@ -30,6 +30,18 @@ type Settings struct {
 	ClientHeaderBufferSize int64
 	// LargeClientHeaderBuffers is what a head may grow to.
 	LargeClientHeaderBuffers Buffers
+	// MaxHeaders bounds the field lines of a request head.
+	MaxHeaders int
+	// ClientBodyBufferSize is how much of a request body is held in memory before an
+	// upstream is asked, at most bufferedMax.
+	ClientBodyBufferSize int64
+	// KeepaliveMinTimeout is how long an idle client connection stays open when the
+	// process wants to end.
+	KeepaliveMinTimeout time.Duration
+	// ResetTimedout ends connections that timed out with a reset.
+	ResetTimedout bool
+	// WebsocketStrict refuses handshakes that break RFC 6455.
+	WebsocketStrict bool
 
 	LingeringClose LingeringClose
 	// LingeringTime bounds a whole lingering close.
@@ -41,8 +53,26 @@ type Settings struct {
 	MergeSlashes         bool
 	UnderscoresInHeaders bool
 	IgnoreInvalidHeaders bool
-	// DefaultType is the Content-Type of a return with a text.
+	// DefaultType is the Content-Type of a return with a text, and of files whose
+	// ending is not in Types.
 	DefaultType string
+
+	// ErrorPages are the error_page of a level, in file order; a level that has any
+	// inherits none.
+	ErrorPages          []ErrorPage
+	RecursiveErrorPages bool
+	ServerTokens        ServerTokens
+	// ServerName is the text of server_tokens for TokensText.
+	ServerName string
+	// AddHeaders are the fields of add_header, in file order; a level that has any
+	// inherits none.
+	AddHeaders []AddHeader
+	// Expires is nil unless written. It is inherited apart from AddHeaders.
+	Expires *Expires
+	// EarlyHints are the conditions for a 103 to pass; none means never.
+	EarlyHints []Text
+
+	Files FileSettings
 
 	// AccessLogs is empty if access_log is off.
 	AccessLogs []AccessLog
@@ -85,6 +115,18 @@ type ProxySettings struct {
 	// NextUpstreamTimeout bounds all tries together; 0 means no limit.
 	NextUpstreamTimeout time.Duration
 
+	// RequestBuffering holds a request body of up to ClientBodyBufferSize before an
+	// upstream is asked; a larger one is streamed.
+	RequestBuffering bool
+	// Buffering reads up to BuffersSize bytes of a response, at most bufferedMax, ahead
+	// of a client that reads slowly.
+	Buffering   bool
+	BuffersSize int64
+	// PassTrailers lets trailer fields pass in both directions.
+	PassTrailers bool
+	// InterceptErrors lets ErrorPages answer for an upstream, too.
+	InterceptErrors bool
+
 	// RedirectOff turns off the rewriting of Location and Refresh (proxy_redirect
 	// off). Otherwise the URL of proxy_pass is replaced by the location's prefix,
 	// where that prefix is known.
@@ -98,6 +140,10 @@ type SetHeader struct {
 	// Value may contain variables. A value that is empty when rendered drops the field.
 	Value string
 }
+
+// bufferedMax bounds what is held of one body in one direction: the size of the
+// largest buffer that a shard lends.
+const bufferedMax = 128 << 10
 
 // Buffers is a number of buffers and the size of each in bytes.
 type Buffers struct {
@@ -136,6 +182,9 @@ func defaultSettings() Settings {
 		ClientMaxBodySize:        1 << 20,
 		ClientHeaderBufferSize:   1 << 10,
 		LargeClientHeaderBuffers: Buffers{Count: 4, Size: 8 << 10},
+		MaxHeaders:               200,
+		ClientBodyBufferSize:     16 << 10,
+		WebsocketStrict:          true,
 		LingeringClose:           LingeringOn,
 		LingeringTime:            30 * time.Second,
 		LingeringTimeout:         5 * time.Second,
@@ -144,13 +193,17 @@ func defaultSettings() Settings {
 		IgnoreInvalidHeaders:     true,
 		DefaultType:              "text/plain",
 		TunnelSendTimeout:        240 * time.Second,
+		Files:                    defaultFileSettings(),
 		Proxy: ProxySettings{
-			HTTPMinor:       1,
-			ConnectTimeout:  60 * time.Second,
-			ReadTimeout:     60 * time.Second,
-			SendTimeout:     60 * time.Second,
-			SocketKeepalive: true,
-			NextUpstream:    NextOnError | NextOnTimeout,
+			HTTPMinor:        1,
+			ConnectTimeout:   60 * time.Second,
+			ReadTimeout:      60 * time.Second,
+			SendTimeout:      60 * time.Second,
+			SocketKeepalive:  true,
+			NextUpstream:     NextOnError | NextOnTimeout,
+			RequestBuffering: true,
+			Buffering:        true,
+			BuffersSize:      64 << 10,
 		},
 	}
 }

@@ -111,8 +111,9 @@ const (
 // is the caller's.
 func Directives() []Directive {
 	all := slices.Concat(
-		mainDirectives(), httpDirectives(), clientDirectives(), requestDirectives(), proxyDirectives(),
-		proxyFailureDirectives(), upstreamDirectives(), noEffectDirectives(), refusedDirectives(),
+		mainDirectives(), httpDirectives(), fileDirectives(), answerDirectives(), clientDirectives(),
+		requestDirectives(), proxyDirectives(), bufferDirectives(), proxyFailureDirectives(),
+		upstreamDirectives(), noEffectDirectives(), refusedDirectives(),
 	)
 	slices.SortStableFunc(all, func(a, b Directive) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.Contexts, b.Contexts))

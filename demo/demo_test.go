@@ -17,6 +17,8 @@ import (
 	"time"
 
 	gorilla "github.com/gorilla/websocket"
+
+	"holdfast/test/port"
 )
 
 // standIn is a proxy of the standard library that follows the demo's
@@ -86,8 +88,9 @@ func running(t *testing.T, s *standIn) (address string, end func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
 	done := make(chan error, 1)
+	listen, admin := port.Address(t), port.Address(t)
 	go func() {
-		err := Run(ctx, Options{Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Start: s.start, Out: in})
+		err := Run(ctx, Options{Listen: listen, Admin: admin, Start: s.start, Out: in})
 		_ = in.CloseWithError(io.ErrClosedPipe)
 		done <- err
 	}()
@@ -231,9 +234,9 @@ func TestDemoEndsWithItsProxy(t *testing.T) {
 	proxy := &standIn{}
 	done := make(chan error, 1)
 	out, in := io.Pipe()
+	listen, admin := port.Address(t), port.Address(t)
 	go func() {
-		done <- Run(context.Background(),
-			Options{Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Start: proxy.start, Out: in})
+		done <- Run(context.Background(), Options{Listen: listen, Admin: admin, Start: proxy.start, Out: in})
 	}()
 	_, err := out.Read(make([]byte, 200))
 	must(t, err)

@@ -19,7 +19,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 )
 
-const patience = 20 * time.Second // a deadline against hanging, never a measurement
+const patience = 60 * time.Second // a deadline against hanging, never a measurement
 
 func echoAddress(t *testing.T) string {
 	t.Helper()

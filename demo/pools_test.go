@@ -29,7 +29,7 @@ func TestStopWorkerPools(t *testing.T) {
 		t.Fatal("no pool runs at the start: there is nothing to stop any more")
 	}
 	StopWorkerPools()
-	for deadline := time.Now().Add(10 * time.Second); poolsRun(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); poolsRun(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("a pool's goroutine still runs")
 		}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"holdfast/config"
 	"holdfast/internal/sys"
@@ -27,12 +28,16 @@ type budget struct {
 
 // plan raises the limit of open files to what the configuration asks for and lowers
 // the sessions to what it allows. Two descriptors go to a session, two to a pipe, one
-// to an idle connection to an upstream server.
+// to an idle connection to an upstream server, and one to a file being sent, where files
+// are served at all.
 func plan(cfg *config.Config, shards int) (budget, error) {
 	b := budget{sessionsMax: cfg.Events.WorkerConnections, pipesMax: pipesPerShard}
 	fixed := fdsReserve + shards*(fdsPerShard+len(cfg.HTTP.Listeners))
 	if cfg.Main.Admin != nil {
 		fixed += fdsAdmin
+	}
+	if servesFiles(cfg) {
+		fixed += shards * shard.FilesMax
 	}
 	idle := 0 // per shard
 	for _, u := range cfg.HTTP.Upstreams {
@@ -67,4 +72,28 @@ func plan(cfg *config.Config, shards int) (budget, error) {
 func (b *budget) growTable(shards int) {
 	used := fdsReserve + shards*2*(b.sessionsMax+b.pipesMax)
 	sys.GrowFileTable(min(used, int(b.fds)))
+}
+
+// servesFiles says whether a request may be answered with a file: in a location with
+// neither proxy_pass nor return, by try_files, or where no location matches.
+func servesFiles(cfg *config.Config) bool {
+	for _, s := range cfg.HTTP.Servers {
+		if s.Return != nil {
+			continue
+		}
+		if s.TryFiles != nil || !slices.ContainsFunc(s.Locations, takesAll) ||
+			slices.ContainsFunc(s.Locations, mayBeFile) || slices.ContainsFunc(s.Named, mayBeFile) {
+			return true
+		}
+	}
+	return false
+}
+
+func mayBeFile(l *config.Location) bool {
+	return l.Return == nil && (l.TryFiles != nil || l.ProxyPass == nil) || slices.ContainsFunc(l.Nested, mayBeFile)
+}
+
+// takesAll says whether a location matches every path.
+func takesAll(l *config.Location) bool {
+	return (l.Modifier == config.Prefix || l.Modifier == config.PrefixNoRegex) && l.Pattern == "/"
 }

@@ -55,6 +55,40 @@ func TestPlanLowersSessions(t *testing.T) {
 	}
 }
 
+// Only a configuration that may send files keeps descriptors for them.
+func TestPlanKeepsDescriptorsForFiles(t *testing.T) {
+	const proxied = "location / { proxy_pass http://127.0.0.1:1; } "
+	for server, want := range map[string]bool{
+		proxied:                        false,
+		"root /srv; " + proxied:        false,
+		"return 204;":                  false,
+		"location / { return 204; }":   false,
+		"":                             true,
+		"location /a { return 204; }":  true,
+		proxied + "location /a { }":    true,
+		proxied + "location @a { }":    true,
+		proxied + "try_files /a =404;": true,
+		"location / { location /a { } proxy_pass http://127.0.0.1:1; }":                  true,
+		"location / { try_files $uri =404; proxy_pass http://127.0.0.1:1; }":             true,
+		"location / { location = /a { return 204; } return 404; }":                       false,
+		"location ^~ / { proxy_pass http://127.0.0.1:1; } location = /a { return 204; }": false,
+	} {
+		cfg := load(t, "http { server { listen 1; "+server+" } }")
+		if got := servesFiles(cfg); got != want {
+			t.Errorf("%q serves files: %v", server, got)
+		}
+	}
+	limitFiles(t, 1024)
+	text := "worker_rlimit_nofile 1024; events { worker_connections 1000; } http { server { listen 1; %s } }"
+	without, err := plan(load(t, fmt.Sprintf(text, proxied)), 1)
+	must(t, err)
+	with, err := plan(load(t, fmt.Sprintf(text, "")), 1)
+	must(t, err)
+	if without.sessionsMax <= with.sessionsMax {
+		t.Errorf("%d sessions without files, %d with", without.sessionsMax, with.sessionsMax)
+	}
+}
+
 func TestPlanRefusesWhatItCannotHold(t *testing.T) {
 	limitFiles(t, 500)
 	cfg := load(t, fmt.Sprintf(planned, "tunnels_min 2001;", 1000))

@@ -19,6 +19,8 @@ type builder struct {
 	policies *shard.Policies
 	logFiles []string // by number
 	formats  map[*config.LogFormat]*route.LogFormat
+	shared   compiled
+	version  string // for server_tokens
 	groups   map[*config.Upstream]int
 	listens  map[*config.Listener]int
 	sn       *shard.Snapshot
@@ -51,6 +53,8 @@ func newBuilder(cfg *config.Config, p route.Process, reg *upstream.Registry, ps 
 		cfg: cfg, registry: reg, policies: ps,
 		compiler: route.NewCompiler(p, cfg.HTTP.CaptureNames),
 		formats:  map[*config.LogFormat]*route.LogFormat{},
+		shared:   newCompiled(),
+		version:  p.Version,
 		groups:   map[*config.Upstream]int{},
 		listens:  map[*config.Listener]int{},
 		sn:       &shard.Snapshot{GroupByName: map[string]*upstream.Group{}},
@@ -79,7 +83,10 @@ func (b *builder) fail(at config.Position, err error) {
 	if errors.As(err, &ce) {
 		p.Text, p.Hint = ce.Text, ce.Hint
 	}
-	b.problems = append(b.problems, p)
+	// What several levels inherit is wrong once.
+	if !slices.Contains(b.problems, p) {
+		b.problems = append(b.problems, p)
+	}
 }
 
 func (b *builder) maps() {
@@ -140,6 +147,9 @@ func (b *builder) servers() {
 	table := route.NewBuilder(b.compiler, len(b.cfg.HTTP.Listeners))
 	for _, s := range b.cfg.HTTP.Servers {
 		spec := route.ServerSpec{Settings: b.settings(&s.Settings, s.Position), Return: b.ret(s.Return, &s.Settings)}
+		spec.Content = &route.Location{
+			Settings: spec.Settings, Static: b.static(&s.Settings, route.Prefix, "", s.TryFiles), TryElse: b.tryElse(s.TryFiles),
+		}
 		for _, n := range s.Names {
 			spec.Names = append(spec.Names, route.ServerName{Text: n.Text, Regexp: n.Regexp})
 		}
@@ -156,7 +166,11 @@ func (b *builder) servers() {
 
 func (b *builder) locations(list []*config.Location) (specs []route.LocationSpec) {
 	for _, l := range list {
-		location := &route.Location{Settings: b.settings(&l.Settings, l.Position), Return: b.ret(l.Return, &l.Settings)}
+		location := &route.Location{
+			Settings: b.settings(&l.Settings, l.Position), Return: b.ret(l.Return, &l.Settings),
+			Static:  b.static(&l.Settings, modifiers[l.Modifier], l.Pattern, l.TryFiles),
+			TryElse: b.tryElse(l.TryFiles), Internal: l.Internal,
+		}
 		if l.ProxyPass != nil {
 			location.Proxy = b.proxy(l)
 		}

@@ -32,7 +32,7 @@ http {
         listen [::]:8082;
         server_name a.example *.b.example ~^c\\d+$;
         client_header_timeout 1s; client_header_buffer_size 2k; large_client_header_buffers 3 4k;
-        merge_slashes off; underscores_in_headers on; ignore_invalid_headers off;
+        merge_slashes off; underscores_in_headers on; ignore_invalid_headers off; max_headers 77;
         location = /chat {
             proxy_pass http://chat;
             client_body_timeout 5s; send_timeout 6s; client_max_body_size 7m;
@@ -42,7 +42,15 @@ http {
             proxy_next_upstream_timeout 17s; proxy_next_upstream_tries 18; proxy_next_upstream timeout;
             tunnel_send_timeout 19s; tcp_nodelay off; proxy_socket_keepalive off;
             access_log /logs/a short; access_log /logs/b; tunnel_log /logs/c;
+            keepalive_min_timeout 20s; reset_timedout_connection on; websocket_strict on;
+            proxy_request_buffering on; client_body_buffer_size 21k; proxy_buffering on; proxy_buffers 2 11k;
+            proxy_pass_trailers on; early_hints $http_a; proxy_intercept_errors on; recursive_error_pages on;
+            error_page 404 =200 /missing; error_page 502 @down;
+            server_tokens "An edge"; add_header X-A $uri always; expires modified 1h;
+            types { a/b c; } default_type d/e; max_ranges 5; etag on; if_modified_since before; sendfile on;
+            log_not_found on;
         }
+        location @down { internal; return 503; }
     }
     server {
         listen 127.0.0.1:8081 default_server;
@@ -82,6 +90,28 @@ func TestBuildSettings(t *testing.T) {
 		TunnelSendTimeout:      15_000,
 		TunnelBlockedTimeout:   19_000,
 		UnderscoresInHeaders:   true,
+		MaxHeaders:             77,
+		KeepaliveMinTimeout:    20_000,
+		ResetTimedout:          true,
+		WebsocketStrict:        true,
+		RequestBuffering:       true,
+		ClientBodyBufferSize:   21 << 10,
+		Buffering:              true,
+		BuffersSize:            22 << 10,
+		PassTrailers:           true,
+		EarlyHints:             got.EarlyHints,
+		InterceptErrors:        true,
+		RecursiveErrorPages:    true,
+		ErrorPages:             got.ErrorPages,
+		ServerName:             "An edge",
+		Headers:                got.Headers,
+		Types:                  got.Types,
+		DefaultType:            "d/e",
+		MaxRanges:              5,
+		ETag:                   true,
+		IfModifiedSince:        route.IfModifiedBefore,
+		Sendfile:               true,
+		LogNotFound:            true,
 		AccessLogs:             got.AccessLogs,
 		TunnelLogs:             []int{2},
 	}
@@ -174,16 +204,81 @@ func TestBuildProblemsSayWhere(t *testing.T) {
 		{"log_format", "log_format f \"$nope\";\naccess_log /a f;", "", "", "nginx.conf:2: error: "},
 		{"return", "", "return 200 $nope;", "", "nginx.conf:4: error: "},
 		{"proxy_set_header", "", "", "proxy_set_header A b;\nproxy_set_header X $nope;", "nginx.conf:7: error: "},
+		{"add_header", "add_header A b;\nadd_header X $nope;", "", "", "nginx.conf:3: error: "},
+		{"expires", "", "", "expires 1h;\n}\nlocation /x {\nexpires $nope;", "nginx.conf:9: error: "},
+		{"error_page", "", "error_page 404 /a;\nerror_page 403 /$nope;", "", "nginx.conf:5: error: "},
+		{"early_hints", "", "", "early_hints a;\nearly_hints $nope;", "nginx.conf:7: error: "},
+		{"root", "root $nope;", "", "", "nginx.conf:2: error: "},
+		{"alias", "", "", "alias /x/$nope;", "nginx.conf:6: error: "},
+		{"index", "index a;\nindex $nope;", "", "", "nginx.conf:3: error: "},
+		{"try_files", "", "try_files\n$nope /x;", "", "nginx.conf:4: error: "},
+		{"try_files last", "", "", "try_files $uri\n/x$nope;", "nginx.conf:6: error: "},
 		{"proxy_pass", "", "", "}\nlocation /x {\nproxy_pass http://$nope;\n}\nlocation /y {", "nginx.conf:8: error: "},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			problems := Check(load(t, fmt.Sprintf(frame, c.http, c.server, c.location)))
-			if len(problems) == 0 || !strings.HasPrefix(problems[0].String(), c.want) ||
+			if len(problems) != 1 || !strings.HasPrefix(problems[0].String(), c.want) ||
 				!strings.Contains(problems[0].String(), "nope") {
 				t.Errorf("problems %v, want one that begins with %q", problems, c.want)
 			}
 		})
+	}
+}
+
+// What no location matches is answered by the server's own folder and try_files.
+func TestBuildContent(t *testing.T) {
+	cfg := load(t, `http { root /srv; server { listen 1; server_name a;
+		try_files $uri =404; error_page 404 /x; location /a/ { alias /b/; internal; location /a/c/ { try_files $uri /d; } } } }`)
+	built, problems := Build(cfg, route.Process{Version: "1.2"}, upstream.NewRegistry(), &shard.Policies{})
+	if built == nil {
+		t.Fatal(problems)
+	}
+	s := built.Snapshot.Table.FindServer(0, []byte("a"), &route.Env{})
+	if c := s.Content; c == nil || c.Static == nil || c.TryElse == nil || c.TryElse.Code != 404 || c.Settings.ErrorPages.For(404) == nil {
+		t.Fatalf("content %+v", s.Content)
+	}
+	e := &route.Env{URI: []byte("/a/c/f")}
+	location, _ := s.Locate(e)
+	if location == nil || location.Internal || location.TryElse == nil || location.TryElse.Code != 0 {
+		t.Fatalf("location %+v", location)
+	}
+	e.Location = location
+	// The alias is that of the outer location, and so is what it stands for.
+	if path := string(location.Static.AppendPath(nil, e)); path != "/b/c/f" {
+		t.Errorf("the file is %s", path)
+	}
+	e.URI = []byte("/a/f")
+	if location, _ = s.Locate(e); location == nil || !location.Internal || location.TryElse != nil {
+		t.Fatalf("location %+v", location)
+	}
+}
+
+func TestServerTokens(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "server_tokens off;": "", "server_tokens on;": "holdfast/1.2", `server_tokens "x y";`: "x y",
+	} {
+		cfg := load(t, "http { server { listen 1; "+text+" } }")
+		b := newBuilder(cfg, route.Process{Version: "1.2"}, upstream.NewRegistry(), &shard.Policies{})
+		if got := b.serverName(&cfg.HTTP.Servers[0].Settings); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+	b := &builder{version: "1.2"}
+	if got := b.serverName(&config.Settings{ServerTokens: config.TokensBuild}); !strings.HasPrefix(got, "holdfast/1.2") {
+		t.Errorf("build: %q", got)
+	}
+}
+
+// What levels inherit is compiled once.
+func TestBuildShares(t *testing.T) {
+	cfg := load(t, `http { error_page 404 /x; add_header A b; early_hints 1;
+		server { listen 1; location /a { } location /b { expires 1h; } } }`)
+	b := newBuilder(cfg, route.Process{}, upstream.NewRegistry(), &shard.Policies{})
+	b.servers()
+	if n := []int{len(b.shared.errorPages), len(b.shared.earlyHints), len(b.shared.types), len(b.shared.headers)}; !reflect.DeepEqual(n,
+		[]int{1, 1, 1, 2}) {
+		t.Errorf("compiled %v", n)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"holdfast/config"
+	"holdfast/test/port"
 )
 
 func TestProcAddr(t *testing.T) {
@@ -86,11 +87,8 @@ func TestSocketOwner(t *testing.T) {
 	}
 }
 
-// freeAddress is an address on which nobody listens for now.
+// freeAddress is an address on which nobody listens; see port.Free about descriptors.
 func freeAddress(t *testing.T) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp", ":0") // free on every address
-	must(t, err)
-	defer l.Close()
-	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(l.Addr().(*net.TCPAddr).Port))
+	return netip.MustParseAddrPort(port.Address(t))
 }

@@ -40,7 +40,17 @@ func (b *builder) settings(s *config.Settings, at config.Position) route.Setting
 		MergeSlashes:         s.MergeSlashes,
 		UnderscoresInHeaders: s.UnderscoresInHeaders,
 		IgnoreInvalidHeaders: s.IgnoreInvalidHeaders,
+		MaxHeaders:           int32(s.MaxHeaders),
+		KeepaliveMinTimeout:  ms(s.KeepaliveMinTimeout),
+		ResetTimedout:        s.ResetTimedout,
+		RequestBuffering:     p.RequestBuffering,
+		ClientBodyBufferSize: s.ClientBodyBufferSize,
+		Buffering:            p.Buffering,
+		BuffersSize:          p.BuffersSize,
+		WebsocketStrict:      s.WebsocketStrict,
+		PassTrailers:         p.PassTrailers,
 	}
+	b.answers(&r, s)
 	if p.ReadTimeoutSet {
 		r.TunnelReadTimeout = r.ReadTimeout
 	}

@@ -51,7 +51,7 @@ func TestNoAllocation(t *testing.T) {
 			if _, err := resp.Framing(respBuf, req.MethodID); err != httpparse.OK || !resp.KeepAlive(respBuf) {
 				t.Error("refused")
 			}
-			if !resp.SwitchOK(respBuf, req, reqBuf) {
+			if !resp.SwitchOK(respBuf, req, reqBuf, true) {
 				t.Error("no switch")
 			}
 		},

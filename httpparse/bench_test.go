@@ -89,7 +89,7 @@ func BenchmarkSwitchOK(b *testing.B) {
 		"Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
 	b.ReportAllocs()
 	for b.Loop() {
-		if !resp.SwitchOK(buf, req, reqBuf) {
+		if !resp.SwitchOK(buf, req, reqBuf, true) {
 			b.Fatal("refused")
 		}
 	}

@@ -9,138 +9,118 @@ import (
 	"holdfast/httpparse"
 )
 
-// dechunk decodes in, handed over in the pieces that end at ends, and describes the
-// body, how much of in was taken, and how it ended.
-func dechunk(in []byte, ends ...int) string {
-	var c httpparse.Chunked
-	var body []byte
-	taken, pos := 0, 0
-	for _, end := range ends {
-		piece := append([]byte(nil), in[pos:end]...)
-		behind := append([]byte(nil), piece...)
-		pos = end
-		payload, consumed, done, err := c.Decode(piece)
-		body = append(body, piece[:payload]...)
-		taken += consumed
-		switch {
-		case payload > consumed || consumed > len(piece):
-			return fmt.Sprintf("payload %d, consumed %d of %d", payload, consumed, len(piece))
-		case !bytes.Equal(piece[consumed:], behind[consumed:]):
-			return "bytes behind the body were touched"
-		case err != httpparse.OK:
-			return fmt.Sprintf("%q refused at %d: %v", body, taken, err)
-		case done:
-			return fmt.Sprintf("%q done at %d", body, taken)
-		case consumed != len(piece):
-			return fmt.Sprintf("consumed %d of %d", consumed, len(piece))
-		}
-	}
-	return fmt.Sprintf("%q so far", body)
+// decoded is what a chunked body came to.
+type decoded struct {
+	body, trailers []byte
+	taken          int
+	done           bool
+	err            httpparse.Error
+	fault          string // a promise that Decode broke
 }
 
-func checkChunkedEveryWay(t *testing.T, in, want string) {
+// dechunk decodes in, handed over in the pieces that end at ends.
+func dechunk(in []byte, keep bool, ends ...int) (d decoded) {
+	var c httpparse.Chunked
+	if keep {
+		c.KeepTrailers()
+	}
+	pos := 0
+	for _, end := range ends {
+		d.take(&c, append([]byte(nil), in[pos:end]...))
+		pos = end
+		if d.done || d.err != httpparse.OK || d.fault != "" {
+			break
+		}
+	}
+	return d
+}
+
+// take decodes one piece.
+func (d *decoded) take(c *httpparse.Chunked, piece []byte) {
+	behind := append([]byte(nil), piece...)
+	payload, consumed, done, err := c.Decode(piece)
+	kept := c.Kept()
+	if payload+kept > consumed || consumed > len(piece) || kept < 0 {
+		d.fault = fmt.Sprintf("payload %d, kept %d, consumed %d of %d", payload, kept, consumed, len(piece))
+		return
+	}
+	d.body = append(d.body, piece[:payload]...)
+	d.trailers = append(d.trailers, piece[payload:payload+kept]...)
+	d.taken += consumed
+	d.done, d.err = done, err
+	switch {
+	case !bytes.Equal(piece[consumed:], behind[consumed:]):
+		d.fault = "bytes behind the body were touched"
+	case !done && err == httpparse.OK && consumed != len(piece):
+		d.fault = fmt.Sprintf("consumed %d of %d", consumed, len(piece))
+	case len(d.trailers) > httpparse.MaxTrailer:
+		d.fault = fmt.Sprintf("%d bytes of trailers", len(d.trailers))
+	}
+}
+
+// String describes a body; the trailers that were kept are read as fields.
+func (d decoded) String() string {
+	if d.fault != "" {
+		return "broken promise: " + d.fault
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "body %q\n", d.body)
+	switch {
+	case d.err != httpparse.OK:
+		fmt.Fprintf(&b, "taken %d bytes\n%s", d.taken, verdict(d.err))
+	case d.done:
+		fields, err := httpparse.ParseFields(d.trailers, nil, httpparse.MaxTrailer)
+		if err != httpparse.OK {
+			return "the trailers are no fields: " + err.String()
+		}
+		writeFields(&b, d.trailers, fields)
+		fmt.Fprintf(&b, "taken %d bytes\naccepted\n", d.taken)
+	default:
+		fmt.Fprintf(&b, "taken %d bytes\n%s", d.taken, incomplete)
+	}
+	return b.String()
+}
+
+// chunkedEveryWay decodes in whole, cut in two at every place, byte by byte, and flush
+// against a page that must not be touched, with and without its trailers, and wants the
+// same outcome each time.
+func chunkedEveryWay(t *testing.T, in string) (outcome string) {
 	t.Helper()
 	data := []byte(in)
-	if got := dechunk(data, len(data)); got != want {
-		t.Fatalf("whole:\n got %s\nwant %s", got, want)
+	whole := dechunk(data, true, len(data))
+	outcome = whole.String()
+	dropping := dechunk(data, false, len(data)).String()
+	if whole.trailers = nil; whole.String() != dropping {
+		t.Fatalf("with trailers dropped:\n%swith trailers kept:\n%s", dropping, outcome)
 	}
-	for cut := 1; cut < len(data); cut++ {
-		if cut > 40 && cut < len(data)-40 && cut%97 != 0 {
-			continue // the long cases: every place near the ends, some in between
+	for _, cut := range cuts(len(data)) {
+		if got := dechunk(data, true, cut, len(data)).String(); got != outcome {
+			t.Fatalf("cut at %d:\n%swhole:\n%s", cut, got, outcome)
 		}
-		if got := dechunk(data, cut, len(data)); got != want {
-			t.Fatalf("cut at %d:\n got %s\nwant %s", cut, got, want)
+		if got := dechunk(data, false, cut, len(data)).String(); got != dropping {
+			t.Fatalf("trailers dropped, cut at %d:\n%swhole:\n%s", cut, got, dropping)
 		}
 	}
-	if got := dechunk(data, upTo(len(data))...); got != want {
-		t.Fatalf("byte by byte:\n got %s\nwant %s", got, want)
+	if got := dechunk(data, true, upTo(len(data))...).String(); got != outcome {
+		t.Fatalf("byte by byte:\n%swhole:\n%s", got, outcome)
 	}
 	var c httpparse.Chunked
-	c.Decode(atGuardPage(t, data))
-}
-
-func TestChunkedAccepted(t *testing.T) {
-	cases := []struct{ name, in, want string }{
-		{"9112-7.1 empty body", "0\r\n\r\n", `"" done at 5`},
-		{"9112-7.1 one chunk", "5\r\nhello\r\n0\r\n\r\n", `"hello" done at 15`},
-		{"9112-7.1 several chunks", "1\r\na\r\n2\r\nbc\r\n00\r\n\r\n", `"abc" done at 19`},
-		{"9112-7.1 hexadecimal in both cases", "a\r\n0123456789\r\nB\r\n0123456789a\r\n0\r\n\r\n",
-			`"01234567890123456789a" done at 36`},
-		{"9112-7.1 leading zeros", "000000000000001\r\na\r\n0\r\n\r\n", `"a" done at 25`},
-		{"9112-7.1 data that looks like chunks", "7\r\n0\r\n\r\n\r\n\r\n0\r\n\r\n", `"0\r\n\r\n\r\n" done at 17`},
-		{"9112-7.1.1 extensions", "1;a;b=c;d=\"e;f\"\r\nx\r\n0;z\r\n\r\n", `"x" done at 27`},
-		{"9112-7.1.1 whitespace around an extension", "1 \t; a = b \r\nx\r\n0\r\n\r\n", `"x" done at 21`},
-		{"9112-7.1.1 padding behind the size", "1  \r\nx\r\n0 \r\n\r\n", `"x" done at 14`},
-		{"9112-7.1.2 trailers are dropped", "0\r\nA: b\r\nContent-Length:\r\n\r\n", `"" done at 28`},
-		{"9112-7.1 what follows is left", "1\r\na\r\n0\r\n\r\nGET / HTTP/1.1\r\n", `"a" done at 11`},
-		{"9112-7.1 incomplete size", "1f", `"" so far`},
-		{"9112-7.1 incomplete data", "5\r\nhel", `"hel" so far`},
-		{"9112-7.1 incomplete end", "1\r\na\r\n0\r\n\r", `"a" so far`},
-		{
-			"9112-7.1.1 longest extension",
-			"1;" + strings.Repeat("e", 1023) + "\r\na\r\n1;" + strings.Repeat("e", 1023) + "\r\nb\r\n0\r\n\r\n",
-			`"ab" done at 2065`,
-		},
-		{
-			"9112-7.1.2 longest trailers",
-			"0\r\nA:" + strings.Repeat("b", 8188) + "\r\n\r\n",
-			`"" done at 8197`,
-		},
-		{
-			"9112-7.1.2 an extension does not count as a trailer",
-			"0;" + strings.Repeat("e", 9) + "\r\nA:" + strings.Repeat("b", 8188) + "\r\n\r\n",
-			`"" done at 8207`,
-		},
+	var d decoded
+	c.KeepTrailers()
+	if d.take(&c, atGuardPage(t, data)); d.String() != outcome {
+		t.Fatalf("at the guard page:\n%swhole:\n%s", d, outcome)
 	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { checkChunkedEveryWay(t, c.in, c.want) })
-	}
-}
-
-func TestChunkedRefused(t *testing.T) {
-	cases := []struct{ name, in, want string }{
-		{"9112-7.1 no size", "\r\n", `"" refused at 0: malformed chunk size`},
-		{"9112-7.1 whitespace before the size", " 1\r\na", `"" refused at 0: malformed chunk size`},
-		{"9112-7.1 extension without a size", ";a\r\n", `"" refused at 0: malformed chunk size`},
-		{"9112-7.1 sign", "-1\r\n", `"" refused at 0: malformed chunk size`},
-		{"9112-7.1 0x", "0x1\r\na", `"" refused at 1: malformed chunk size`},
-		{"9112-7.1 not hexadecimal", "1g\r\na", `"" refused at 1: malformed chunk size`},
-		{"9112-7.1 sixteen digits", "0000000000000001\r\na", `"" refused at 15: malformed chunk size`},
-		{"9112-7.1 bare LF behind the size", "1\na", `"" refused at 1: malformed chunk size`},
-		{"9112-7.1 bare CR behind the size", "1\ra", `"" refused at 2: malformed chunk size`},
-		{"9112-7.1 bare LF behind the last size", "0\n\n", `"" refused at 1: malformed chunk size`},
-		{"9112-7.1 more data than the size", "1\r\nab\r\n", `"a" refused at 4: chunk data without final CRLF`},
-		{"9112-7.1 bare LF behind the data", "1\r\na\n", `"a" refused at 4: chunk data without final CRLF`},
-		{"9112-7.1 bare CR behind the data", "1\r\na\rx", `"a" refused at 5: chunk data without final CRLF`},
-		{"9112-7.1.1 bare LF in an extension", "1;a\nb\r\nx", `"" refused at 3: malformed chunk extension`},
-		{"9112-7.1.1 bare CR in an extension", "1;a\rb\r\nx", `"" refused at 4: malformed chunk size`},
-		{"9112-7.1.1 NUL in an extension", "1;\x00\r\nx", `"" refused at 2: malformed chunk extension`},
-		{"9112-7.1.1 no semicolon", "1 a\r\nx", `"" refused at 2: malformed chunk extension`},
-		{"9112-7.1.1 size in two parts", "1 1\r\nx", `"" refused at 2: malformed chunk extension`},
-		{"9112-7.1.1 extension too long", "1;" + strings.Repeat("e", 1024) + "\r\nx",
-			`"" refused at 1025: malformed chunk extension`},
-		{"9112-7.1.2 bare LF ends the body", "0\r\n\n", `"" refused at 3: malformed trailer section`},
-		{"9112-7.1.2 bare CR ends the body", "0\r\n\rx", `"" refused at 4: malformed trailer section`},
-		{"9112-7.1.2 bare LF behind a trailer", "0\r\nA: b\n\r\n", `"" refused at 7: malformed trailer section`},
-		{"9112-7.1.2 trailer without a name", "0\r\n: b\r\n\r\n", `"" refused at 3: malformed trailer section`},
-		{"9112-7.1.2 trailer without a colon", "0\r\nGET / HTTP/1.1\r\n", `"" refused at 6: malformed trailer section`},
-		{"9112-7.1.2 folded trailer", "0\r\nA: b\r\n c\r\n", `"" refused at 9: malformed trailer section`},
-		{"9112-7.1.2 NUL in a trailer", "0\r\nA: \x00\r\n", `"" refused at 6: malformed trailer section`},
-		{"9112-7.1.2 trailers too long", "0\r\nA:" + strings.Repeat("b", 8192) + "\r\n\r\n",
-			`"" refused at 8197: trailer section too long`},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { checkChunkedEveryWay(t, c.in, c.want) })
-	}
+	return outcome
 }
 
 func TestChunkedAnswerIsFinal(t *testing.T) {
-	for in, want := range map[string]httpparse.Error{"0\r\n\r\n": httpparse.OK, "x": httpparse.ErrChunkSize} {
+	for in, want := range map[string]httpparse.Error{"0\r\nA: b\r\n\r\n": httpparse.OK, "x": httpparse.ErrChunkSize} {
 		var c httpparse.Chunked
+		c.KeepTrailers()
 		c.Decode([]byte(in))
 		payload, consumed, done, err := c.Decode([]byte("1\r\na\r\n"))
-		if payload != 0 || consumed != 0 || done != (want == httpparse.OK) || err != want {
-			t.Errorf("after %q: %d, %d, %v, %v", in, payload, consumed, done, err)
+		if payload != 0 || consumed != 0 || c.Kept() != 0 || done != (want == httpparse.OK) || err != want {
+			t.Errorf("after %q: %d, %d, %d, %v, %v", in, payload, consumed, c.Kept(), done, err)
 		}
 	}
 }
@@ -154,10 +134,40 @@ func TestChunkHeaderRoundTrip(t *testing.T) {
 		coded = append(append(coded, body[i:i+size]...), "\r\n"...)
 	}
 	coded = append(coded, httpparse.LastChunk...)
-	if got, want := dechunk(coded, len(coded)), fmt.Sprintf("%q done at %d", body, len(coded)); got != want {
-		t.Errorf("got %s", got)
+	if d := dechunk(coded, false, len(coded)); string(d.body) != body || !d.done || d.taken != len(coded) {
+		t.Errorf("got %s", d)
 	}
 	if got := httpparse.AppendChunkHeader([]byte("kept"), 0xab10); string(got) != "keptab10\r\n" {
 		t.Errorf("header %q", got)
+	}
+}
+
+func TestParseFields(t *testing.T) {
+	cases := []struct {
+		name, in string
+		limit    int
+		want     string
+	}{
+		{"9112-7.1.2 none", "", 0, ""},
+		{"9112-7.1.2 two", "A: b \r\nC:\r\n", 2, "A: b\nC:\n"},
+		{"9112-7.1.2 too many", "A: b\r\nC:\r\n", 1, "too many header fields"},
+		{"9112-7.1.2 no end", "A: b\r\nC:", 0, "malformed trailer section"},
+		{"9112-7.1.2 final empty line", "A: b\r\n\r\n", 0, "malformed trailer section"},
+		{"9112-2.2 bare LF", "A: b\n", 0, "line ends without CR"},
+		{"9112-5.2 folded", "A: b\r\n c\r\n", 0, "folded field line"},
+		{"9112-5.1 space before the colon", "A : b\r\n", 0, "whitespace between field name and colon"},
+		{"9110-5.5 NUL", "A: \x00\r\n", 0, "control character in a field value"},
+		{"more than the default", strings.Repeat("A:\r\n", httpparse.DefaultMaxFields+1), 0, "too many header fields"},
+	}
+	for _, c := range cases {
+		buf := atGuardPage(t, []byte(c.in))
+		fields, err := httpparse.ParseFields(buf, make([]httpparse.Field, 3), c.limit)
+		var got strings.Builder
+		if writeFields(&got, buf, fields); err != httpparse.OK {
+			got.WriteString(err.String())
+		}
+		if got.String() != c.want {
+			t.Errorf("%s: %q", c.name, got.String())
+		}
 	}
 }

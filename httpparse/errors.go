@@ -53,6 +53,13 @@ const (
 	ErrPathEscape // "%" without two hexadecimal digits, or %00, RFC 3986 section 2.1
 	ErrPathRoot   // more ".." than segments before them, RFC 3986 section 5.2.4
 
+	// The opening handshake of a WebSocket, RFC 6455 section 4.2.1.
+	ErrWebSocketMethod      // not GET
+	ErrWebSocketHTTPVersion // HTTP/1.0
+	ErrWebSocketBody        // with a body
+	ErrWebSocketVersion     // Sec-WebSocket-Version is not there once as 13
+	ErrWebSocketKey         // Sec-WebSocket-Key is not there once as 16 bytes in base64
+
 	errorCount
 )
 
@@ -93,6 +100,12 @@ var errorTexts = [...]string{
 	ErrPath:               "malformed path",
 	ErrPathEscape:         "malformed percent-encoding in the path",
 	ErrPathRoot:           "path leaves the root",
+
+	ErrWebSocketMethod:      "WebSocket handshake is not a GET",
+	ErrWebSocketHTTPVersion: "WebSocket handshake in HTTP/1.0",
+	ErrWebSocketBody:        "WebSocket handshake with a body",
+	ErrWebSocketVersion:     "unsupported WebSocket version",
+	ErrWebSocketKey:         "malformed Sec-WebSocket-Key",
 }
 
 // String is the reason in a few words, for logs.
@@ -103,12 +116,15 @@ func (e Error) String() string {
 	return "invalid"
 }
 
-// Status is the HTTP status that answers a request refused with e: 400, 431, 501
-// or 505; 0 for OK. A response refused with e is answered with 502 by the caller.
+// Status is the HTTP status that answers a request refused with e: 400, 426, 431,
+// 501 or 505; 0 for OK. An answer with 426 names the version that would do, as
+// Sec-WebSocket-Version: 13 (RFC 6455 section 4.2.2). A response refused with e is answered with 502 by the caller.
 func (e Error) Status() int {
 	switch e {
 	case OK:
 		return 0
+	case ErrWebSocketVersion:
+		return 426
 	case ErrHeadTooLarge, ErrTooManyFields, ErrTrailerTooLong:
 		return 431
 	case ErrMethodTooLong, ErrCodingUnknown:

@@ -21,6 +21,10 @@ func (r *Request) Reset() {
 // Only CRLF ends a line. A bare LF, a bare CR, NUL and the other control characters
 // (HTAB in values aside), folded lines and whitespace before a colon are refused.
 // A method is known to be bad before its line is complete.
+//
+// Stricter than RFC 9112, since each of these let two parsers read one message as two:
+// section 2.2 lets a recipient end a line at a bare LF, section 3 lets it split the
+// request line at any whitespace, and section 5.2 lets it unfold lines.
 func (r *Request) Parse(buf []byte) (done bool, err Error) {
 	s := &r.scan
 	if s.phase == phaseDone || s.err != OK {

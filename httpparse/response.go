@@ -9,6 +9,9 @@ func (r *Response) Reset() {
 // Parse reads a response head (RFC 9112 sections 4 and 5) under the same contract and
 // with the same strictness as Request.Parse. No empty line may precede it. An interim
 // response (1xx) is a head of its own: Reset and parse what follows HeadLen.
+//
+// Stricter than RFC 9112: section 5.1 lets a proxy remove whitespace before a colon. A
+// status above 599 is accepted, as RFC 9110 section 15 asks.
 func (r *Response) Parse(buf []byte) (done bool, err Error) {
 	s := &r.scan
 	if s.phase == phaseDone || s.err != OK {

@@ -42,6 +42,16 @@ func classTable() (table [256]uint8) {
 	return table
 }
 
+// isToken reports whether b is a token: one or more tchar (RFC 9110 section 5.6.2).
+func isToken(b []byte) bool {
+	for _, c := range b {
+		if classes[c]&classToken == 0 {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
 // lowerByte is c in lower case if it is an ASCII letter.
 func lowerByte(c byte) byte {
 	if c-'A' < 26 {
@@ -98,7 +108,9 @@ func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
 // NextToken takes the first element off a comma-separated list (RFC 9110 section
 // 5.6.1). Empty elements are passed over; token is nil when there is none left. The
-// element is not checked to be a token. Both results alias list.
+// element is not checked to be a token, and a comma within quotes ends one too: of the
+// lists that are walked so, only Sec-WebSocket-Extensions knows quotes, and no comma in
+// them (RFC 6455 section 9.1). Both results alias list.
 func NextToken(list []byte) (token, rest []byte) {
 	for len(list) > 0 {
 		end := 0

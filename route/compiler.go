@@ -131,6 +131,9 @@ func isNameByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
 }
 
+// isTokenByte reports whether c may stand in a field's name (RFC 9110 section 5.6.2).
+func isTokenByte(c byte) bool { return isNameByte(c) || strings.IndexByte("!#$%&'*+-.^`|~", c) >= 0 }
+
 // variable is the part that renders $name; name is in lower case.
 func (c *Compiler) variable(name string) (part, error) {
 	if len(name) == 1 && isGroupDigit(name[0]) {
@@ -159,6 +162,12 @@ func (c *Compiler) variable(name string) (part, error) {
 			c.usesSent = c.usesSent || p.prefix == "sent_http_"
 			id := httpparse.FieldIDOf([]byte(strings.ReplaceAll(rest, "_", "-")))
 			return part{render: p.render, arg: varArg{name: rest, id: id}}, nil
+		}
+	}
+	if name == "realpath_root" {
+		return part{}, &CompileError{
+			Text: `the variable "$realpath_root" is not available: finding what a symbolic link leads to takes a system call`,
+			Hint: `write "$document_root"`,
 		}
 	}
 	return part{}, c.unknownVariable(name)

@@ -85,12 +85,16 @@ type Env struct {
 	RespHead []byte
 	Resp     *httpparse.Response
 
+	// internal says that URI and Args are no longer those of RawTarget.
+	internal bool
+
 	// target is where a proxy_pass with variables leads, once Resolve was called.
 	target endpoint
 
 	// authority is that of an absolute-form target, which overrides Host.
 	authority []byte
 
+	ranges   []byteRange // of the file that JudgeFile judged
 	captures captures
 	maps     []mapResult
 	arena    []byte
@@ -110,6 +114,7 @@ func (e *Env) Reset() {
 		arena:              e.arena[:0],
 		buffers:            e.buffers,
 		sent:               e.sent[:0],
+		ranges:             e.ranges[:0],
 		clock:              e.clock,
 		UpstreamConnectMs:  -1,
 		UpstreamHeaderMs:   -1,
@@ -159,6 +164,14 @@ func (e *Env) borrow() []byte {
 }
 
 func (e *Env) giveBack(buf []byte) { e.buffers = append(e.buffers, buf) }
+
+// render is t rendered into memory that lives until Reset.
+func (e *Env) render(t Template) []byte {
+	buf := t.Append(e.borrow(), e)
+	kept := e.keep(buf)
+	e.giveBack(buf)
+	return kept
+}
 
 // keep copies b into memory that lives until Reset.
 func (e *Env) keep(b []byte) []byte {

@@ -80,6 +80,19 @@ func cleanFieldValue(dst []byte, at int) []byte {
 	return dst
 }
 
+// appendTarget is appendCleanURI for a request line, which has no fragment (RFC 9112
+// section 3.2).
+func appendTarget(dst, uri []byte) []byte {
+	for _, c := range uri {
+		if c <= ' ' || c == 0x7f || c == '#' {
+			dst = append(dst, '%', upperHex[c>>4], upperHex[c&15])
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
 // appendCleanURI appends uri with control characters and spaces percent-encoded, for
 // the same reason. Everything else stays as it was rendered.
 func appendCleanURI(dst, uri []byte) []byte {

@@ -1,5 +1,7 @@
 package route
 
+import "strconv"
+
 // File is what the caller knows of a file it has opened.
 type File struct {
 	Size        int64 // bytes
@@ -22,22 +24,134 @@ type FileAnswer struct {
 // max_ranges, the answer is the whole file.
 const RangesMax = 16
 
-// JudgeFile decides by the request's If-Match, If-Unmodified-Since, If-None-Match,
-// If-Modified-Since, Range and If-Range. Methods other than GET and HEAD are the
-// caller's to refuse. The ranges stay in e until the next call.
-func (e *Env) JudgeFile(f File) FileAnswer { return FileAnswer{Status: 200} }
-
 // FileRange is the i-th part: bytes [start, end) of the file.
-func (e *Env) FileRange(i int) (start, end int64) { return 0, 0 }
+func (e *Env) FileRange(i int) (start, end int64) { return e.ranges[i].start, e.ranges[i].end }
 
 // AppendFileHead appends the head of the answer with f, or of a 304: Content-Type by
-// the name's ending (types, default_type), Last-Modified, ETag (etag), Accept-Ranges,
-// Content-Range, Content-Length of what follows.
-func AppendFileHead(dst []byte, e *Env, f File, a FileAnswer, form ReplyForm) []byte { return dst }
+// the ending of URI (types, default_type), Last-Modified, ETag (etag), Accept-Ranges,
+// Content-Range, Content-Length of what follows. form.Status takes the place of a 200.
+func AppendFileHead(dst []byte, e *Env, f File, a FileAnswer, form ReplyForm) []byte {
+	start := len(dst)
+	status := a.Status
+	if status == 200 && form.Status != 0 {
+		status = form.Status
+	}
+	added, gone := []byte(nil), givenWay(0)
+	s := e.settings()
+	if s != nil && s.Headers != nil {
+		added, gone = s.Headers.append(e.borrow(), e, status, f.ModifiedSec)
+	}
+	dst = appendReplyHead(dst, e, status)
+	if !bodyless(status) {
+		dst = appendFileBodyFields(dst, e, f, a)
+	}
+	if gone&goneLastModified == 0 && (status == 200 || status == 206 || status == 304) {
+		dst = append(dst, "Last-Modified: "...)
+		// Never later than Date (RFC 9110 section 8.8.2.1).
+		dst = appendDate(dst, min(f.ModifiedSec, e.nowSec()))
+		dst = append(dst, "\r\n"...)
+	}
+	if gone&goneETag == 0 && s != nil && s.ETag {
+		dst = append(dst, "ETag: "...)
+		dst = f.appendETag(dst)
+		dst = append(dst, "\r\n"...)
+	}
+	if status == 200 && s != nil && s.MaxRanges != 0 {
+		dst = append(dst, "Accept-Ranges: bytes\r\n"...)
+	}
+	if status == 401 {
+		dst = appendChallenge(dst, e)
+	}
+	if added != nil {
+		dst = append(dst, added...)
+		e.giveBack(added)
+	}
+	dst = appendConnectionField(dst, e, form.Keepalive)
+	dst = append(dst, "\r\n"...)
+	e.keepSent(dst[start:])
+	return dst
+}
+
+// appendFileBodyFields appends what a head says about the body behind it.
+func appendFileBodyFields(dst []byte, e *Env, f File, a FileAnswer) []byte {
+	if a.Ranges > 1 {
+		dst = append(dst, "Content-Type: multipart/byteranges; boundary="...)
+		dst = appendBoundary(dst, a.Boundary)
+		dst = append(dst, "\r\n"...)
+		return appendLength(dst, e.multipartLength(f, a))
+	}
+	dst = appendContentType(dst, e.fileType())
+	if a.Ranges == 0 {
+		return appendLength(dst, f.Size)
+	}
+	dst = appendContentRange(dst, e.ranges[0], f.Size)
+	return appendLength(dst, e.ranges[0].end-e.ranges[0].start)
+}
+
+// fileType is the media type of the file (types, default_type).
+func (e *Env) fileType() string {
+	if s := e.settings(); s != nil {
+		return e.contentType(s.DefaultType)
+	}
+	return e.contentType("")
+}
+
+// multipartLength is the length in bytes of a whole multipart body.
+func (e *Env) multipartLength(f File, a FileAnswer) (n int64) {
+	buf := e.borrow()
+	for i := range a.Ranges + 1 {
+		buf = AppendPartHead(buf[:0], e, f, a, i)
+		n += int64(len(buf))
+	}
+	for _, r := range e.ranges {
+		n += r.end - r.start
+	}
+	e.giveBack(buf)
+	return n
+}
 
 // AppendPartHead appends what stands before the i-th part of a multipart body;
-// with i = a.Ranges, what ends it.
-func AppendPartHead(dst []byte, e *Env, f File, a FileAnswer, i int) []byte { return dst }
+// with i = a.Ranges, what ends it (RFC 9110 section 14.6).
+func AppendPartHead(dst []byte, e *Env, f File, a FileAnswer, i int) []byte {
+	dst = append(dst, "\r\n--"...)
+	dst = appendBoundary(dst, a.Boundary)
+	if i == a.Ranges {
+		return append(dst, "--\r\n"...)
+	}
+	dst = append(dst, "\r\n"...)
+	dst = appendContentType(dst, e.fileType())
+	dst = appendContentRange(dst, e.ranges[i], f.Size)
+	return append(dst, "\r\n"...)
+}
 
-// AppendRangeError appends a whole 416 answer with its Content-Range.
-func AppendRangeError(dst []byte, e *Env, f File, form ReplyForm) []byte { return dst }
+// appendBoundary appends a number with as many digits as the largest has.
+func appendBoundary(dst []byte, n uint64) []byte {
+	const digits = len("18446744073709551615")
+	var room [digits]byte
+	text := strconv.AppendUint(room[:0], n, 10)
+	for range digits - len(text) {
+		dst = append(dst, '0')
+	}
+	return append(dst, text...)
+}
+
+func appendContentRange(dst []byte, r byteRange, size int64) []byte {
+	dst = append(dst, "Content-Range: bytes "...)
+	dst = strconv.AppendInt(dst, r.start, 10)
+	dst = append(dst, '-')
+	dst = strconv.AppendInt(dst, r.end-1, 10)
+	dst = append(dst, '/')
+	dst = strconv.AppendInt(dst, size, 10)
+	return append(dst, "\r\n"...)
+}
+
+// AppendRangeError appends a whole 416 answer with its Content-Range (RFC 9110 section
+// 15.5.17).
+func AppendRangeError(dst []byte, e *Env, f File, form ReplyForm) []byte {
+	field := append(e.borrow(), "Content-Range: bytes */"...)
+	field = strconv.AppendInt(field, f.Size, 10)
+	field = append(field, "\r\n"...)
+	dst = appendPage(dst, e, 416, field, form)
+	e.giveBack(field)
+	return dst
+}

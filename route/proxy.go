@@ -146,10 +146,7 @@ type endpoint struct {
 // pass a request to, which nginx answers with 500. Call it once per request, after
 // e.Location is set and before AppendRequest.
 func (p *Proxy) Resolve(e *Env) (target Endpoint, ok bool) {
-	buf := p.target.Append(e.borrow(), e)
-	url := e.keep(buf)
-	e.giveBack(buf)
-	e.target, ok = parseURL(url)
+	e.target, ok = parseURL(e.render(p.target))
 	return e.target.Endpoint, ok
 }
 
@@ -209,5 +206,5 @@ func appendURIPart(dst, uri []byte) []byte {
 	if len(uri) > 0 && uri[0] == '?' {
 		dst = append(dst, '/')
 	}
-	return appendCleanURI(dst, uri)
+	return appendTarget(dst, uri)
 }

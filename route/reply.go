@@ -8,7 +8,8 @@ import (
 
 // ReplyForm is what the caller has decided about an answer of our own.
 type ReplyForm struct {
-	// Status takes the place of the answer's own, unless it is 0 (error_page).
+	// Status takes the place of the answer's own, unless it is 0 (error_page): of a file,
+	// and of a return with a text. Errors and redirects keep theirs, as in nginx.
 	Status int
 	// Keepalive says that the client's connection stays open afterwards.
 	Keepalive bool
@@ -70,19 +71,18 @@ func (r *Return) Append(dst []byte, e *Env, form ReplyForm) []byte {
 
 func (r *Return) appendText(dst []byte, e *Env, body []byte, form ReplyForm) []byte {
 	start := len(dst)
-	dst = appendReplyHead(dst, e, r.Code)
-	if !bodyless(r.Code) {
-		if r.contentType != "" {
-			dst = append(dst, "Content-Type: "...)
-			dst = append(dst, r.contentType...)
-			dst = append(dst, "\r\n"...)
-		}
-		dst = appendLength(dst, len(body))
+	status := r.Code
+	if form.Status != 0 {
+		status = form.Status
 	}
-	dst = appendConnectionField(dst, e, form.Keepalive)
-	dst = append(dst, "\r\n"...)
+	dst = appendReplyHead(dst, e, status)
+	if !bodyless(status) {
+		dst = appendContentType(dst, e.contentType(r.contentType))
+		dst = appendLength(dst, int64(len(body)))
+	}
+	dst = appendReplyEnd(dst, e, status, form)
 	e.keepSent(dst[start:])
-	if bodyless(r.Code) || toHead(e) {
+	if bodyless(status) || toHead(e) {
 		return dst
 	}
 	return append(dst, body...)
@@ -112,10 +112,12 @@ func AppendSlashRedirect(dst []byte, e *Env, location *Location, form ReplyForm)
 func appendRedirect(dst []byte, e *Env, status int, url []byte, form ReplyForm) []byte {
 	location := e.borrow()
 	if len(url) > 0 {
+		location = append(location, "Location: "...)
 		if url[0] == '/' {
 			location = appendOrigin(location, e)
 		}
 		location = appendCleanURI(location, url)
+		location = append(location, "\r\n"...)
 	}
 	dst = appendPage(dst, e, status, location, form)
 	e.giveBack(location)
@@ -147,51 +149,76 @@ func appendOrigin(dst []byte, e *Env) []byte {
 	return dst
 }
 
-// appendPage appends a head with location, unless that is empty, and a page that
-// says what the status means.
-func appendPage(dst []byte, e *Env, status int, location []byte, form ReplyForm) []byte {
+// appendPage appends a head with fields, which are whole lines, and a page that says
+// what the status means.
+func appendPage(dst []byte, e *Env, status int, fields []byte, form ReplyForm) []byte {
 	start := len(dst)
+	name := e.serverName()
 	dst = appendReplyHead(dst, e, status)
 	if !bodyless(status) {
 		dst = append(dst, "Content-Type: text/html\r\n"...)
-		dst = appendLength(dst, pageLength(status))
+		dst = appendLength(dst, int64(pageLength(status, name)))
 	}
-	if len(location) > 0 {
-		dst = append(dst, "Location: "...)
-		dst = append(dst, location...)
-		dst = append(dst, "\r\n"...)
-	}
+	dst = append(dst, fields...)
 	dst = appendRetryAfter(dst, status, form.RetryAfterSec)
-	dst = appendConnectionField(dst, e, form.Keepalive)
-	dst = append(dst, "\r\n"...)
+	dst = appendReplyEnd(dst, e, status, form)
 	e.keepSent(dst[start:])
 	if bodyless(status) || toHead(e) {
 		return dst
 	}
-	return appendPageBody(dst, status)
+	return appendPageBody(dst, status, name)
+}
+
+// appendReplyEnd appends what the heads of all answers of our own end with.
+func appendReplyEnd(dst []byte, e *Env, status int, form ReplyForm) []byte {
+	if status == 401 {
+		dst = appendChallenge(dst, e)
+	}
+	if s := e.settings(); s != nil && s.Headers != nil {
+		dst, _ = s.Headers.append(dst, e, status, noTime)
+	}
+	dst = appendConnectionField(dst, e, form.Keepalive)
+	return append(dst, "\r\n"...)
+}
+
+// appendChallenge appends the upstream's WWW-Authenticate to the 401 that stands for its
+// own (proxy_intercept_errors): a 401 must have one (RFC 9110 section 15.5.2).
+func appendChallenge(dst []byte, e *Env) []byte {
+	if e.Resp == nil || e.Resp.Status != 401 {
+		return dst
+	}
+	for i := range e.Resp.Fields {
+		if f := &e.Resp.Fields[i]; httpparse.EqualFold(f.Name.Of(e.RespHead), "www-authenticate") {
+			dst = appendField(dst, e.RespHead, f)
+		}
+	}
+	return dst
 }
 
 // The page around its title, which it shows twice.
 const (
 	pageStart  = "<!DOCTYPE html>\n<html>\n<head><title>"
 	pageMiddle = "</title></head>\n<body>\n<h1>"
-	pageEnd    = "</h1>\n<hr>holdfast\n</body>\n</html>\n"
+	pageFooter = "</h1>\n<hr>"
+	pageEnd    = "\n</body>\n</html>\n"
 )
 
-func appendPageBody(dst []byte, status int) []byte {
+func appendPageBody(dst []byte, status int, name string) []byte {
 	dst = append(dst, pageStart...)
 	dst = appendTitle(dst, status)
 	dst = append(dst, pageMiddle...)
 	dst = appendTitle(dst, status)
+	dst = append(dst, pageFooter...)
+	dst = append(dst, name...)
 	return append(dst, pageEnd...)
 }
 
-func pageLength(status int) int {
+func pageLength(status int, name string) int {
 	title := len("000")
 	if text := statusTexts[status]; text != "" {
 		title += 1 + len(text)
 	}
-	return len(pageStart) + len(pageMiddle) + len(pageEnd) + 2*title
+	return len(pageStart) + len(pageMiddle) + len(pageFooter) + len(name) + len(pageEnd) + 2*title
 }
 
 func appendTitle(dst []byte, status int) []byte {
@@ -205,13 +232,13 @@ func appendTitle(dst []byte, status int) []byte {
 
 func appendReplyHead(dst []byte, e *Env, status int) []byte {
 	dst = appendStatusLine(dst, status)
-	dst = append(dst, serverField...)
+	dst = appendServerField(dst, e)
 	return appendDateField(dst, e)
 }
 
-func appendLength(dst []byte, n int) []byte {
+func appendLength(dst []byte, n int64) []byte {
 	dst = append(dst, "Content-Length: "...)
-	dst = strconv.AppendInt(dst, int64(n), 10)
+	dst = strconv.AppendInt(dst, n, 10)
 	return append(dst, "\r\n"...)
 }
 

@@ -3,7 +3,6 @@ package route
 import (
 	"bytes"
 	"strconv"
-	"strings"
 
 	"holdfast/httpparse"
 )
@@ -14,6 +13,9 @@ type requestRecipe struct {
 	set        []setField
 	connection option
 	upgrade    option
+	te         option
+	expect     option
+	trailer    bool     // set has a Trailer
 	drop       fieldSet // the client's fields that do not go on
 }
 
@@ -54,6 +56,8 @@ type RequestSent struct {
 	Upgrade bool
 	// Close says that "Connection: close" was sent: the connection ends after the response.
 	Close bool
+	// Expect says that the upstream was asked for a 100 before the body.
+	Expect bool
 	// Minor is the minor version in the request line.
 	Minor uint8
 }
@@ -72,7 +76,7 @@ func (c *Compiler) newRequestRecipe(headers []SetHeader) (requestRecipe, error) 
 		h := &headers[i]
 		value, err := c.Compile(h.Value)
 		if err == nil {
-			err = checkSetHeader(h.Name)
+			err = checkFieldName("proxy_set_header", h.Name)
 		}
 		if err != nil {
 			return r, &SetHeaderError{Index: i, Err: err}
@@ -85,6 +89,13 @@ func (c *Compiler) newRequestRecipe(headers []SetHeader) (requestRecipe, error) 
 			r.connection = option{value: value, written: true}
 		case httpparse.FieldUpgrade:
 			r.upgrade = option{value: value, written: true}
+		case httpparse.FieldTE:
+			r.te = option{value: value, written: true}
+		case httpparse.FieldExpect:
+			r.expect = option{value: value, written: true}
+		case httpparse.FieldTrailer:
+			r.trailer = true
+			r.set = append(r.set, setField{name: h.Name, value: value})
 		default:
 			r.set = append(r.set, setField{name: h.Name, value: value})
 		}
@@ -95,32 +106,14 @@ func (c *Compiler) newRequestRecipe(headers []SetHeader) (requestRecipe, error) 
 	return r, nil
 }
 
-func checkSetHeader(name string) error {
-	switch httpparse.FieldIDOf([]byte(name)) {
-	case httpparse.FieldContentLength, httpparse.FieldTransferEncoding:
-		return &CompileError{
-			Text: "proxy_set_header cannot set " + name + ": it must say how the body is really sent",
-			Hint: "remove the line",
-		}
-	}
-	valid := name != ""
-	for i := range len(name) {
-		c := name[i]
-		valid = valid && (isNameByte(c) || strings.IndexByte("!#$%&'*+-.^`|~", c) >= 0)
-	}
-	if !valid {
-		return &CompileError{Text: "invalid header field name " + strconv.Quote(name)}
-	}
-	return nil
-}
-
 // AppendRequest appends the head of the request for the upstream to dst: the request
 // line, Host, the fields of proxy_set_header, the body's framing, and of the client's
 // fields all that are neither set anew nor meant for the client's own hop.
 //
 // "Upgrade: websocket" goes on whatever proxy_set_header says about Upgrade and
 // Connection, unless Upgrade is written as empty text. Other protocols go on where
-// proxy_set_header Upgrade renders them, h2c only where it is written out.
+// proxy_set_header Upgrade renders them, h2c only where it is written out. A TE that
+// goes on is listed in Connection (RFC 9110 section 10.1.4).
 //
 // e needs Head, Req, RawTarget, URI, Args, Server and Location, and after Resolve for
 // a Dynamic proxy_pass. dst may grow; the result aliases it.
@@ -130,7 +123,7 @@ func (p *Proxy) AppendRequest(dst []byte, e *Env, form RequestForm) ([]byte, Req
 	if len(protocols) > 0 {
 		sent.Upgrade, sent.Minor = true, 1
 	}
-	dst = append(dst, e.Req.Method.Of(e.Head)...)
+	dst = appendMethod(dst, e, form.Get)
 	dst = append(dst, ' ')
 	dst = p.appendURI(dst, e)
 	dst = append(dst, ' ', 'H', 'T', 'T', 'P', '/', '1', '.', '0'+sent.Minor, '\r', '\n')
@@ -138,6 +131,9 @@ func (p *Proxy) AppendRequest(dst []byte, e *Env, form RequestForm) ([]byte, Req
 	for i := range p.request.set {
 		dst = appendRendered(dst, e, p.request.set[i].name, p.request.set[i].value)
 	}
+	at := len(dst)
+	dst = p.appendTE(dst, e, form.Trailers && sent.Minor > 0)
+	te := len(dst) > at
 	h2c := false
 	if sent.Upgrade {
 		h2c = listsH2C(protocols)
@@ -147,14 +143,56 @@ func (p *Proxy) AppendRequest(dst []byte, e *Env, form RequestForm) ([]byte, Req
 		if h2c {
 			dst = append(dst, ", HTTP2-Settings"...)
 		}
+		if te {
+			dst = append(dst, ", TE"...)
+		}
 		dst = append(dst, "\r\n"...)
 	} else {
-		dst, sent.Close = p.appendConnection(dst, e, form.Keepalive)
+		dst, sent.Close = p.appendConnection(dst, e, form.Keepalive, te)
 	}
 	e.giveBack(protocols)
 	dst = appendFraming(dst, form.Framing)
-	dst = p.appendClientFields(dst, e, h2c)
+	dst, sent.Expect = p.appendExpect(dst, e, form.Expect && sent.Minor > 0)
+	dst = p.appendClientFields(dst, e, &form, h2c)
 	return append(dst, "\r\n"...), sent
+}
+
+// appendMethod writes the client's method, or GET where the request has become one.
+func appendMethod(dst []byte, e *Env, get bool) []byte {
+	if get && e.Req.MethodID != httpparse.MethodHead {
+		return append(dst, "GET"...)
+	}
+	return append(dst, e.Req.Method.Of(e.Head)...)
+}
+
+// appendTE writes what trailers and codings the upstream may use: as configured or, if
+// trailers are wanted here and by the client, that they are.
+func (p *Proxy) appendTE(dst []byte, e *Env, trailers bool) []byte {
+	switch {
+	case p.request.te.written:
+		return appendRendered(dst, e, "TE", p.request.te.value)
+	case trailers && httpparse.ListHas(e.Head, e.Req.Fields, httpparse.FieldTE, "trailers"):
+		return append(dst, "TE: trailers\r\n"...)
+	}
+	return dst
+}
+
+// appendExpect writes Expect, as configured or because the client awaits a 100, and
+// reports whether the upstream will send one before it gets the body.
+func (p *Proxy) appendExpect(dst []byte, e *Env, awaited bool) (out []byte, asked bool) {
+	const expect, value = "Expect: ", "100-continue"
+	if !p.request.expect.written {
+		if !awaited {
+			return dst, false
+		}
+		return append(dst, expect+value+"\r\n"...), true
+	}
+	at := len(dst)
+	dst = appendRendered(dst, e, "Expect", p.request.expect.value)
+	if len(dst) == at {
+		return dst, false
+	}
+	return dst, awaited && httpparse.EqualFold(dst[at+len(expect):len(dst)-len("\r\n")], value)
 }
 
 // appendURI writes the request target by nginx's rules (proxy_pass): rendered with
@@ -165,20 +203,24 @@ func (p *Proxy) appendURI(dst []byte, e *Env) []byte {
 		return appendURIPart(dst, e.target.uri)
 	}
 	raw := e.RawTarget
-	if p.uri == "" && len(raw) > 0 && raw[0] == '/' || string(raw) == "*" {
+	if !e.internal && (p.uri == "" && len(raw) > 0 && raw[0] == '/' || string(raw) == "*") {
 		return append(dst, raw...)
 	}
 	dst = append(dst, p.uri...)
 	rest := e.URI[min(p.replaced, len(e.URI)):]
-	// nginx escapes only what it had to unescape.
+	// nginx escapes only what it had to unescape, and what comes from inside.
 	path, _, _ := bytes.Cut(raw, questionMark)
-	if bytes.IndexByte(path, '%') >= 0 {
+	if e.internal || bytes.IndexByte(path, '%') >= 0 {
 		dst = httpparse.AppendEscapedPath(dst, rest)
 	} else {
 		dst = append(dst, rest...)
 	}
 	if len(e.Args) > 0 {
 		dst = append(dst, '?')
+		if e.internal {
+			// Decoded bytes that a variable brought must not end the request line.
+			return appendTarget(dst, e.Args)
+		}
 		dst = append(dst, e.Args...)
 	}
 	return dst
@@ -275,15 +317,17 @@ func asksFor(e *Env, protocol []byte) bool {
 	}
 }
 
-// appendConnection writes the Connection field of a request that is no upgrade.
-func (p *Proxy) appendConnection(dst []byte, e *Env, keepalive bool) (out []byte, closes bool) {
+// appendConnection writes the Connection field of a request that is no upgrade; te says
+// that it must list TE.
+func (p *Proxy) appendConnection(dst []byte, e *Env, keepalive, te bool) (out []byte, closes bool) {
 	configured := &p.request.connection
 	start := len(dst)
 	dst = append(dst, "Connection: "...)
 	at := len(dst)
+	listsTE, empty := false, false
 	if configured.written {
 		buf := configured.value.appendFieldValue(e.borrow(), e)
-		empty := len(buf) == 0
+		empty = len(buf) == 0
 		for rest := buf; ; {
 			var token []byte
 			if token, rest = httpparse.NextToken(rest); token == nil {
@@ -294,27 +338,35 @@ func (p *Proxy) appendConnection(dst []byte, e *Env, keepalive bool) (out []byte
 				continue
 			}
 			closes = closes || httpparse.EqualFold(token, "close")
-			if len(dst) > at {
-				dst = append(dst, ", "...)
-			}
-			dst = append(dst, token...)
+			listsTE = listsTE || httpparse.EqualFold(token, "te")
+			dst = appendListed(dst, at, token)
 		}
 		e.giveBack(buf)
-		if empty {
-			return dst[:start], false
-		}
+	}
+	if len(dst) == at && !keepalive && !empty {
+		dst, closes = append(dst, "close"...), true
+	}
+	if te && !listsTE {
+		dst = appendListed(dst, at, teToken)
 	}
 	if len(dst) == at {
-		if keepalive {
-			return dst[:start], false
-		}
-		dst, closes = append(dst, "close"...), true
+		return dst[:start], false
 	}
 	return append(dst, "\r\n"...), closes
 }
 
+var teToken = []byte("TE")
+
+// appendListed appends token to the list that begins at dst[at].
+func appendListed(dst []byte, at int, token []byte) []byte {
+	if len(dst) > at {
+		dst = append(dst, ", "...)
+	}
+	return append(dst, token...)
+}
+
 // appendClientFields appends the client's fields that go on.
-func (p *Proxy) appendClientFields(dst []byte, e *Env, h2c bool) []byte {
+func (p *Proxy) appendClientFields(dst []byte, e *Env, form *RequestForm, h2c bool) []byte {
 	settings := e.settings()
 	fields := e.Req.Fields
 	listed := listsFields(e.Head, fields)
@@ -324,10 +376,13 @@ func (p *Proxy) appendClientFields(dst []byte, e *Env, h2c bool) []byte {
 			dst = appendField(dst, e.Head, f)
 			continue
 		}
-		if p.request.drop.has(e.Head, f) {
+		if p.request.drop.has(e.Head, f) && !p.announces(f, form) {
 			continue
 		}
 		name := f.Name.Of(e.Head)
+		if form.Get && describesBody(name) {
+			continue
+		}
 		if f.ID == httpparse.FieldOther && !settings.passableName(name) {
 			continue
 		}
@@ -337,4 +392,18 @@ func (p *Proxy) appendClientFields(dst []byte, e *Env, h2c bool) []byte {
 		dst = appendField(dst, e.Head, f)
 	}
 	return dst
+}
+
+// announces reports whether f names the trailers that follow the body.
+func (p *Proxy) announces(f *httpparse.Field, form *RequestForm) bool {
+	return f.ID == httpparse.FieldTrailer && form.Trailers && !p.request.trailer &&
+		form.Framing.Kind == httpparse.BodyChunked
+}
+
+// describesBody reports whether a request field called name says something about the
+// body, which is not sent (RFC 9110 section 15.4, RFC 9530).
+func describesBody(name []byte) bool {
+	const content = "content-"
+	return len(name) > len(content) && httpparse.EqualFold(name[:len(content)], content) ||
+		httpparse.EqualFold(name, "digest") || httpparse.EqualFold(name, "repr-digest")
 }

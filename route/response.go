@@ -56,7 +56,11 @@ func newResponseRecipe(spec *ProxySpec) responseRecipe {
 // AppendInterim appends the head of an interim response (1xx) as the client gets it:
 // status and reason of the upstream, and its fields without hidden ones and those of
 // its hop. e needs RespHead and Resp.
-func (p *Proxy) AppendInterim(dst []byte, e *Env) []byte { return dst }
+func (p *Proxy) AppendInterim(dst []byte, e *Env) []byte {
+	dst = appendUpstreamStatusLine(dst, e)
+	dst = p.appendUpstreamFields(dst, e, 0, false)
+	return append(dst, "\r\n"...)
+}
 
 // AppendResponse appends the head of the upstream's response as the client gets it to
 // dst: HTTP/1.1, with Server and Date of our own unless proxy_pass_header lets those
@@ -68,33 +72,32 @@ func (p *Proxy) AppendInterim(dst []byte, e *Env) []byte { return dst }
 // result aliases it.
 func (p *Proxy) AppendResponse(dst []byte, e *Env, form ResponseForm) []byte {
 	start := len(dst)
-	resp, buf := e.Resp, e.RespHead
-	dst = append(dst, "HTTP/1.1 "...)
-	dst = appendStatus(dst, resp.Status)
-	dst = append(dst, ' ')
-	dst = append(dst, resp.Reason.Of(buf)...)
-	dst = append(dst, "\r\n"...)
-	dst = p.appendOwnFields(dst, e)
-	listed := listsFields(buf, resp.Fields)
-	for i := range resp.Fields {
-		f := &resp.Fields[i]
-		if p.response.hide.has(buf, f) {
-			continue
-		}
-		if listed && !endToEnd(f.ID) && httpparse.ConnectionLists(buf, resp.Fields, f.Name.Of(buf)) {
-			continue
-		}
-		dst = p.appendResponseField(dst, e, f)
+	resp := e.Resp
+	status := resp.Status
+	if form.Status == 0 || form.Status == status {
+		dst = appendUpstreamStatusLine(dst, e)
+	} else {
+		status = form.Status
+		dst = appendStatusLine(dst, status)
 	}
-	switch {
-	case resp.Status == 101:
-		dst = appendUpgradeOf(dst, buf, resp)
+	dst = p.appendOwnFields(dst, e)
+	chunked := form.Framing.Kind == httpparse.BodyChunked
+	if s := e.settings(); s == nil || s.Headers == nil {
+		dst = p.appendUpstreamFields(dst, e, 0, form.Trailers && chunked)
+	} else {
+		added, gone := s.Headers.append(e.borrow(), e, status, e.upstreamModified(s.Headers))
+		dst = p.appendUpstreamFields(dst, e, gone, form.Trailers && chunked)
+		dst = append(dst, added...)
+		e.giveBack(added)
+	}
+	if status == 101 {
+		dst = appendUpgradeOf(dst, e.RespHead, resp)
 		dst = append(dst, "Connection: upgrade\r\n"...)
-	default:
-		dst = appendBodyFields(dst, e, form.Framing)
+	} else {
+		dst = appendBodyFields(dst, e, status, form.Framing)
 		// A 426 says which protocol it wants (RFC 9110 section 15.5.22).
-		if resp.Status == 426 && resp.Count(httpparse.FieldUpgrade) > 0 {
-			dst = appendUpgradeOf(dst, buf, resp)
+		if status == 426 && resp.Status == 426 && resp.Count(httpparse.FieldUpgrade) > 0 {
+			dst = appendUpgradeOf(dst, e.RespHead, resp)
 			dst = append(dst, "Connection: upgrade\r\n"...)
 		}
 		dst = appendConnectionField(dst, e, form.Keepalive)
@@ -104,10 +107,40 @@ func (p *Proxy) AppendResponse(dst []byte, e *Env, form ResponseForm) []byte {
 	return dst
 }
 
+// appendUpstreamStatusLine appends the upstream's status line as HTTP/1.1.
+func appendUpstreamStatusLine(dst []byte, e *Env) []byte {
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = appendStatus(dst, e.Resp.Status)
+	dst = append(dst, ' ')
+	dst = append(dst, e.Resp.Reason.Of(e.RespHead)...)
+	return append(dst, "\r\n"...)
+}
+
+// appendUpstreamFields appends the upstream's fields that go on: not the hidden ones,
+// those of its hop, nor those that are gone; Trailer only if trailers follow.
+func (p *Proxy) appendUpstreamFields(dst []byte, e *Env, gone givenWay, trailers bool) []byte {
+	buf, fields := e.RespHead, e.Resp.Fields
+	listed := listsFields(buf, fields)
+	for i := range fields {
+		f := &fields[i]
+		if p.response.hide.has(buf, f) && !(trailers && f.ID == httpparse.FieldTrailer) {
+			continue
+		}
+		if listed && !endToEnd(f.ID) && httpparse.ConnectionLists(buf, fields, f.Name.Of(buf)) {
+			continue
+		}
+		if gone != 0 && gone.has(buf, f) {
+			continue
+		}
+		dst = p.appendResponseField(dst, e, f)
+	}
+	return dst
+}
+
 // appendOwnFields appends Server and Date, where the upstream's do not pass.
 func (p *Proxy) appendOwnFields(dst []byte, e *Env) []byte {
 	if p.response.hide.known[httpparse.FieldServer] || e.Resp.Count(httpparse.FieldServer) == 0 {
-		dst = append(dst, serverField...)
+		dst = appendServerField(dst, e)
 	}
 	if p.response.hide.known[httpparse.FieldDate] || e.Resp.Count(httpparse.FieldDate) == 0 {
 		dst = appendDateField(dst, e)
@@ -115,7 +148,22 @@ func (p *Proxy) appendOwnFields(dst []byte, e *Env) []byte {
 	return dst
 }
 
-const serverField = "Server: holdfast\r\n"
+// defaultServerName is the value of Server where the settings have none.
+const defaultServerName = "holdfast"
+
+// serverName is what Server and the pages call this server (server_tokens).
+func (e *Env) serverName() string {
+	if s := e.settings(); s != nil && s.ServerName != "" {
+		return s.ServerName
+	}
+	return defaultServerName
+}
+
+func appendServerField(dst []byte, e *Env) []byte {
+	dst = append(dst, "Server: "...)
+	dst = append(dst, e.serverName()...)
+	return append(dst, "\r\n"...)
+}
 
 func appendDateField(dst []byte, e *Env) []byte {
 	dst = append(dst, "Date: "...)
@@ -133,16 +181,24 @@ func appendUpgradeOf(dst, buf []byte, resp *httpparse.Response) []byte {
 }
 
 // appendBodyFields appends what delimits the body or, where there is none, what the
-// upstream says about the one there would have been.
-func appendBodyFields(dst []byte, e *Env, framing httpparse.Framing) []byte {
-	if framing.Kind != httpparse.BodyNone {
+// upstream says about the one there would have been. status is the answer's.
+func appendBodyFields(dst []byte, e *Env, status int, framing httpparse.Framing) []byte {
+	switch {
+	case status < 200 || status == 204:
+		return dst // RFC 9110 section 8.6: no length here
+	case framing.Kind != httpparse.BodyNone:
+		if status == 304 {
+			return dst
+		}
 		return appendFraming(dst, framing)
-	}
-	if e.Resp.Status != 304 && (e.Req == nil || e.Req.MethodID != httpparse.MethodHead) {
+	case bodyless(e.Resp.Status) && !bodyless(status):
+		// Only the status was put in another's place: the client must not wait for a body.
+		return appendLength(dst, 0)
+	case status != 304 && !toHead(e):
 		return dst
 	}
 	length, found := e.Resp.Find(e.RespHead, httpparse.FieldContentLength)
-	if !found || e.Resp.Status < 200 || e.Resp.Status == 204 {
+	if !found {
 		return dst
 	}
 	dst = append(dst, "Content-Length: "...)

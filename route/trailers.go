@@ -8,13 +8,104 @@ type EarlyHints struct {
 }
 
 // NewEarlyHints compiles the arguments of early_hints. The error is a *CompileError.
-func (c *Compiler) NewEarlyHints(conditions []string) (*EarlyHints, error) { return nil, nil }
+func (c *Compiler) NewEarlyHints(conditions []string) (*EarlyHints, error) {
+	h := &EarlyHints{}
+	for _, text := range conditions {
+		t, err := c.Compile(text)
+		if err != nil {
+			return nil, err
+		}
+		h.conditions = append(h.conditions, t)
+	}
+	return h, nil
+}
 
 // Pass reports whether one of the conditions is neither empty nor "0". It may be called
 // on nil, which passes nothing.
-func (h *EarlyHints) Pass(e *Env) bool { return false }
+func (h *EarlyHints) Pass(e *Env) bool {
+	if h == nil {
+		return false
+	}
+	for i := range h.conditions {
+		buf := h.conditions[i].Append(e.borrow(), e)
+		holds := len(buf) > 0 && string(buf) != "0"
+		e.giveBack(buf)
+		if holds {
+			return true
+		}
+	}
+	return false
+}
 
 // AppendTrailers appends those of the trailer fields of buf that may be merged into, or
 // follow, any message: no framing, routing, authentication, caching or content fields
 // (RFC 9110 section 6.5.1), nor any that the proxy sets itself.
-func AppendTrailers(dst, buf []byte, fields []httpparse.Field) []byte { return dst }
+func AppendTrailers(dst, buf []byte, fields []httpparse.Field) []byte {
+	return appendTrailers(dst, buf, fields, nil)
+}
+
+// AppendRequestTrailers is AppendTrailers for a request's, without those that
+// proxy_set_header sets: a backend may take a trailer for a header field.
+func (p *Proxy) AppendRequestTrailers(dst, buf []byte, fields []httpparse.Field) []byte {
+	return appendTrailers(dst, buf, fields, &p.request.drop)
+}
+
+// AppendResponseTrailers is AppendTrailers for a response's, without hidden fields.
+func (p *Proxy) AppendResponseTrailers(dst, buf []byte, fields []httpparse.Field) []byte {
+	return appendTrailers(dst, buf, fields, &p.response.hide)
+}
+
+func appendTrailers(dst, buf []byte, fields []httpparse.Field, without *fieldSet) []byte {
+	for i := range fields {
+		f := &fields[i]
+		if trails(buf, f) && (without == nil || !without.has(buf, f)) {
+			dst = appendField(dst, buf, f)
+		}
+	}
+	return dst
+}
+
+// trails reports whether f may be a trailer field.
+func trails(buf []byte, f *httpparse.Field) bool {
+	switch f.ID {
+	case httpparse.FieldOther:
+	case httpparse.FieldETag, httpparse.FieldUserAgent:
+		return true
+	default:
+		return false
+	}
+	name := f.Name.Of(buf)
+	for _, never := range neverTrailers {
+		if variableNames(name, never, true) {
+			return false
+		}
+	}
+	return !describesBody(name) && passableTrailer(name)
+}
+
+// passableTrailer refuses names that a backend could take for others.
+func passableTrailer(name []byte) bool {
+	for _, c := range name {
+		if !isNameByte(c) && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// neverTrailers are the fields without a FieldID that control how a message is read,
+// routed, cached or trusted. A "_" stands for "-" too, since many applications can't
+// tell the two apart.
+var neverTrailers = [...]string{
+	"accept_ranges", "access_control_allow_credentials", "access_control_allow_headers",
+	"access_control_allow_methods", "access_control_allow_origin", "access_control_expose_headers",
+	"access_control_max_age", "age", "alt_svc", "clear_site_data", "expires", "forwarded", "host", "if_match",
+	"if_modified_since", "if_none_match", "if_range", "if_unmodified_since", "max_forwards", "pragma",
+	"proxy_authentication_info", "range", "retry_after", "strict_transport_security", "via", "warning",
+	"www_authenticate", "x_forwarded_port", "x_forwarded_server", "x_http_method_override", "x_original_url",
+	"x_rewrite_url", "authorization", "cookie", "set_cookie", "set_cookie2", "content_length", "transfer_encoding",
+	"content_type", "content_encoding", "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "x_real_ip",
+	"x_accel_redirect", "x_accel_buffering", "x_accel_expires", "x_accel_charset", "x_accel_limit_rate",
+	"proxy_authorization", "proxy_authenticate", "proxy_connection", "keep_alive", "cache_control", "last_modified",
+	"user_agent",
+}

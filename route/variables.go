@@ -27,6 +27,7 @@ var fixedVariables = map[string]varFunc{
 	"connection_time":           varConnectionTime,
 	"content_length":            varContentLength,
 	"content_type":              varContentType,
+	"document_root":             varDocumentRoot,
 	"document_uri":              varURI,
 	"gzip_ratio":                varAbsent, // nothing is compressed here
 	"host":                      varHost,
@@ -49,6 +50,7 @@ var fixedVariables = map[string]varFunc{
 	"remote_user":               varRemoteUser,
 	"request":                   varRequest,
 	"request_completion":        varRequestCompletion,
+	"request_filename":          varRequestFilename,
 	"request_id":                varRequestID,
 	"request_length":            varRequestLength,
 	"request_method":            varRequestMethod,

@@ -22,10 +22,16 @@ func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, re
 	}
 	r.keepUp = r.keepUp && framing.Kind != httpparse.BodyClose && r.resp.KeepAlive(e.RespHead)
 	r.keepDown = r.keepDown && r.up.ended && !sh.quitting
-	out := r.proxy.AppendResponse(sh.out[:0], e, route.ResponseForm{Framing: down, Keepalive: r.keepDown})
+	trailers := rechunk && r.settings().PassTrailers
+	out := r.proxy.AppendResponse(sh.out[:0], e, route.ResponseForm{
+		Framing: down, Keepalive: r.keepDown, Status: r.status, Trailers: trailers,
+	})
 	headLen := len(out)
 	r.down.begin(framing, rechunk)
-	out, used, perr := r.down.encode(out, rest)
+	if trailers {
+		r.down.keepTrailers()
+	}
+	out, used, perr := sh.encode(&r.down, out, rest)
 	sh.out = out[:0]
 	if perr != httpparse.OK {
 		sh.forgetResponse(e)
@@ -34,7 +40,8 @@ func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, re
 	}
 	r.group.OK(r.peer)
 	sh.countOutcome(r, observe.OutcomeRefused)
-	sh.begun(r, r.resp.Status)
+	r.buffers = r.settings().Buffering && !r.unbuffered()
+	sh.begun(r, r.answerStatus(r.resp.Status))
 	sh.setState(s, Body)
 	if used < len(rest) {
 		sh.tooMuch(s, r)
@@ -44,11 +51,26 @@ func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, re
 		sh.clientWriteFailed(s)
 		return
 	}
-	if r.down.ended && r.down.out == 0 && r.up.ended && r.up.out == 0 {
+	if r.down.ended && !r.down.pending() && r.up.ended && !r.up.pending() {
 		sh.finish(s, r)
 		return
 	}
 	sh.keepRespHead(r)
+}
+
+// unbuffered reports whether the upstream wants its response passed on as it comes
+// (X-Accel-Buffering: no).
+func (r *Request) unbuffered() bool {
+	v, ok := r.resp.Find(r.env.RespHead, httpparse.FieldXAccelBuffering)
+	return ok && httpparse.EqualFold(v, "no")
+}
+
+// answerStatus is the status of an answer whose own is given.
+func (r *Request) answerStatus(own int) int {
+	if r.status != 0 {
+		return r.status
+	}
+	return own
 }
 
 // begun books that an answer with this status is on its way to the client.
@@ -83,7 +105,7 @@ func (sh *Shard) tooMuch(s *Session, r *Request) {
 // onBody relays the response body, and the rest of the request body.
 func (sh *Shard) onBody(s *Session) (again bool) {
 	r := sh.cold(s)
-	if !r.up.ended || r.up.out != 0 {
+	if !r.up.ended || r.up.pending() {
 		if !sh.pumpUp(s, r) {
 			return false
 		}
@@ -94,7 +116,7 @@ func (sh *Shard) onBody(s *Session) (again bool) {
 		case !ok:
 			sh.clientWriteFailed(s)
 			return false
-		case !done:
+		case !done && !sh.readsAhead(s, r):
 			sh.await(s, r, waitClientWrite)
 			return false
 		case r.down.ended:
@@ -113,15 +135,43 @@ func (sh *Shard) onBody(s *Session) (again bool) {
 			return false
 		}
 	}
-	sh.await(s, r, waitUpstreamRead)
+	if r.down.pending() {
+		sh.await(s, r, waitClientWrite)
+	} else {
+		sh.await(s, r, waitUpstreamRead)
+	}
 	sh.enqueue(s)
 	return false
+}
+
+// readsAhead reports whether more of the response may be read although the client has
+// yet to take what there is (proxy_buffering).
+func (sh *Shard) readsAhead(s *Session, r *Request) bool {
+	if !r.buffers || r.down.ended || r.down.pipe != 0 || s.Up.Bits&relay.CanRead == 0 || sh.bufs.Full() {
+		return false
+	}
+	return int64(sh.bufs.At(r.down.out).Len()) < r.settings().BuffersSize
 }
 
 // readBody reads once from the upstream and passes it on. false means that the
 // session has closed.
 func (sh *Shard) readBody(s *Session, r *Request) bool {
+	if r.down.splices(&s.Down) {
+		n, ok := sh.spliceBody(&s.Up, &s.Down, &r.down)
+		r.env.UpstreamBytesReceived += int64(n)
+		if !ok {
+			sh.clientWriteFailed(s)
+			return false
+		}
+		if n > 0 {
+			return true
+		}
+	}
 	raw := sh.mover.Scratch
+	if r.down.out != 0 {
+		room := r.settings().BuffersSize - int64(sh.bufs.At(r.down.out).Len())
+		raw = raw[:max(min(room, int64(len(raw))), 1)]
+	}
 	n, errno := sys.Read(s.Up.FD, raw)
 	switch {
 	case errno == sys.EAGAIN:
@@ -133,7 +183,7 @@ func (sh *Shard) readBody(s *Session, r *Request) bool {
 		return false
 	case n == 0:
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventFin)
-		out, whole := r.down.sourceEnded(sh.out[:0])
+		out, whole := sh.sourceEnded(&r.down, sh.out[:0])
 		if !whole {
 			sh.upstreamCut(s, observe.ReasonAborted)
 			return false
@@ -144,7 +194,7 @@ func (sh *Shard) readBody(s *Session, r *Request) bool {
 		s.Up.Bits &^= relay.CanRead
 	}
 	r.env.UpstreamBytesReceived += int64(n)
-	out, used, perr := r.down.encode(sh.out[:0], raw[:n])
+	out, used, perr := sh.encode(&r.down, sh.out[:0], raw[:n])
 	if perr != httpparse.OK {
 		sh.logError(s, observe.LevelError, invalidResponse, []byte(perr.String()))
 		sh.abort(s, observe.ReasonBadResponse, observe.SideUpstream)
@@ -162,6 +212,9 @@ func (sh *Shard) passBody(s *Session, r *Request, out []byte) bool {
 		sh.clientWriteFailed(s)
 		return false
 	}
+	if r.down.ended && r.up.ended && !r.up.pending() {
+		sh.leaveUpstream(s, r)
+	}
 	return true
 }
 
@@ -174,22 +227,28 @@ func (sh *Shard) upstreamCut(s *Session, reason observe.CloseReason) {
 // finish ends a response that was written whole: the upstream's connection goes to
 // the idle pool, the client's waits for the next request, or ends.
 func (sh *Shard) finish(s *Session, r *Request) (again bool) {
-	e := &r.env
-	e.Completed = true
-	e.UpstreamResponseMs = sh.nowMs - r.tryMs
-	e.UpstreamResponseLength = r.down.read
+	r.env.Completed = true
+	sh.leaveUpstream(s, r)
 	whole := r.up.ended && !r.cut
-	if s.Up.FD >= 0 {
-		if r.keepUp && whole && r.up.out == 0 && s.Up.Bits&relay.RdHup == 0 {
-			sh.poolUpstream(s, r)
-		} else {
-			sh.dropUpstream(s)
-		}
-	}
 	if r.keepDown && whole && !sh.quitting {
 		return sh.enterIdle(s, r)
 	}
 	return sh.endConnection(s, r, whole)
+}
+
+// leaveUpstream ends the part of an upstream that has answered whole: its connection
+// goes to the idle pool. The client may take its time for what is held.
+func (sh *Shard) leaveUpstream(s *Session, r *Request) {
+	if s.Up.FD < 0 {
+		return
+	}
+	r.env.UpstreamResponseMs = sh.nowMs - r.tryMs
+	r.env.UpstreamResponseLength = r.down.read
+	if r.keepUp && r.up.ended && !r.cut && !r.up.pending() && s.Up.Bits&relay.RdHup == 0 {
+		sh.poolUpstream(s, r)
+	} else {
+		sh.dropUpstream(s)
+	}
 }
 
 // endConnection closes the client's connection after its last answer. Where the

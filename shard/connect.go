@@ -52,7 +52,7 @@ func (sh *Shard) nextTry(s *Session, r *Request, last *failure) {
 		r.tryMs = sh.nowMs
 		r.tries++
 		r.sentHead, r.gotBytes, r.interims = false, false, 0
-		if s.state == ReadHead && r.upgrade == httpparse.UpgradeNone && r.group.Keepalive > 0 {
+		if (s.state == ReadHead || s.state == ReadBody) && r.upgrade == httpparse.UpgradeNone && r.group.Keepalive > 0 {
 			if sh.takePooled(s, r, peer) {
 				r.env.UpstreamConnectMs = 0
 				sh.startSend(s, r)
@@ -79,7 +79,7 @@ func (sh *Shard) noPeer(s *Session, r *Request, last *failure) {
 	}
 	sh.logError(s, observe.LevelError, "no live upstreams while connecting to upstream", nil)
 	s.cause(observe.ReasonConnectFailed, observe.SideUpstream)
-	sh.countOutcome(r, observe.OutcomeFailed)
+	r.upFailed = true
 	sh.refuse(s, 502)
 }
 

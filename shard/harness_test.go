@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"holdfast/internal/sys"
 	"holdfast/observe"
 	"holdfast/pool"
@@ -23,7 +25,7 @@ import (
 )
 
 // deadline is how long anything in these tests may take that should happen at once.
-const deadline = 20 * time.Second
+const deadline = 60 * time.Second
 
 // sink collects log lines.
 type sink struct {
@@ -413,6 +415,25 @@ func (c *conn) end() {
 	c.w.t.Helper()
 	if b, err := c.r.ReadByte(); err != io.EOF {
 		c.w.t.Fatalf("got %q, %v, want the end", b, err)
+	}
+}
+
+// delivered waits until the kernel of the other side has all that was sent.
+func (c *conn) delivered() {
+	c.w.t.Helper()
+	raw, err := c.SyscallConn()
+	c.w.check(err)
+	for until := time.Now().Add(deadline); ; time.Sleep(time.Millisecond) {
+		var unacked int
+		var failed error
+		c.w.check(raw.Control(func(fd uintptr) { unacked, failed = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) }))
+		c.w.check(failed)
+		if unacked == 0 {
+			return
+		}
+		if time.Now().After(until) {
+			c.w.t.Fatalf("%d bytes never arrive", unacked)
+		}
 	}
 }
 

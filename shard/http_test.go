@@ -64,7 +64,7 @@ func TestResponseFramings(t *testing.T) {
 		{"204", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n", "", 204, false},
 		{"304", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "", 304, false},
 		{"interim", "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-			"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" + okAnswer, "ok", 200, false},
+			"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + okAnswer, "ok", 200, false},
 	}
 	for _, cut := range []bool{false, true} {
 		for _, tc := range cases {
@@ -169,21 +169,36 @@ func (c *conn) chunkedBody(t *testing.T, long, name string) {
 	}
 }
 
-func TestExpectContinue(t *testing.T) {
+// A streamed body waits for the word of the upstream.
+func TestExpectContinueOfTheUpstream(t *testing.T) {
 	w := newWorld(t, site{})
 	c := w.client()
 	c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
 	u := w.upstream()
-	if head := u.head(); strings.Contains(head, "Expect") {
+	if head := u.head(); !strings.Contains(head, "\r\nExpect: 100-continue\r\n") {
 		t.Errorf("request %q", head)
 	}
+	u.send("HTTP/1.1 100 Continue\r\n\r\n")
 	c.want("HTTP/1.1 100 Continue\r\n\r\n")
 	c.send("hi")
 	u.want("hi")
-	u.send(okAnswer)
+	u.send("HTTP/1.1 100 Continue\r\n\r\n" + okAnswer) // the second is nobody's
 	c.status(200)
 	w.state(Idle)
 	w.logged(w.access, "POST / HTTP/1.1|200|2|")
+}
+
+// An upstream that wants no body says so before it comes.
+func TestExpectRefusedByTheUpstream(t *testing.T) {
+	w := newWorld(t, site{})
+	c := w.client()
+	c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+	u := w.upstream()
+	u.head()
+	u.send("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n")
+	if resp := c.status(417); !resp.Close {
+		t.Error("the connection stays open before a body that may come")
+	}
 }
 
 // Pipelined requests are answered in order, however many; each keeps what its log line
@@ -354,7 +369,8 @@ func TestPooledConnectionWithUnaskedBytes(t *testing.T) {
 	w.turnUntil(func() bool { return w.sh.pooled.Len() == 1 })
 	u.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
 	d.send(get("/second"))
-	time.Sleep(10 * time.Millisecond) // both are in the kernel
+	u.delivered()
+	d.delivered()
 	// The request is advanced before the pooled connection's event is seen.
 	w.sh.sessions.Each(func(_ pool.Handle, s *Session) {
 		s.Down.Bits |= 1
@@ -375,7 +391,7 @@ func TestPooledConnectionWithUnaskedBytes(t *testing.T) {
 
 // tryUpstream is upstream for a connection that may not come.
 func (w *world) tryUpstream() *conn {
-	_ = w.back.SetDeadline(time.Now().Add(time.Second))
+	_ = w.back.SetDeadline(time.Now().Add(deadline))
 	c, err := w.back.Accept()
 	if err != nil {
 		return nil
@@ -592,7 +608,7 @@ func TestQuitAnswersWhatHasCome(t *testing.T) {
 	c := w.client()
 	w.turnUntil(func() bool { return w.sh.counters.Accepted == 1 })
 	c.send(get("/own"))
-	time.Sleep(10 * time.Millisecond) // in the kernel, its event not read
+	c.delivered() // its event is not read
 	w.sh.beginQuit()
 	if resp := c.status(200); !resp.Close {
 		t.Error("the last answer does not close")
@@ -837,7 +853,7 @@ func TestAnswerBeforeTheRequestIsTaken(t *testing.T) {
 	s.state = SendHead // as if a part of the head were left
 	w.sh.counters.Sessions[ReadResp]--
 	w.sh.counters.Sessions[SendHead]++
-	w.sh.holdBack(&w.sh.cold(s).up, []byte("more"))
+	w.sh.store(&w.sh.cold(s).up.out, []byte("more"))
 	u.send(okAnswer)
 	w.check(syscall.Shutdown(int(s.Up.FD), syscall.SHUT_WR)) // writing fails, reading does not
 	w.turnUntil(func() bool { return w.sh.counters.Responses[2]+w.sh.counters.Responses[5] == 1 })

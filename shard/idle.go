@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"holdfast/httpparse"
 	"holdfast/observe"
 	"holdfast/relay"
 )
@@ -51,16 +50,4 @@ func (sh *Shard) onIdle(s *Session) (again bool) {
 	sh.setState(s, ReadHead)
 	sh.timers.Set(s.slot, sh.nowMs+r.server.Settings.ClientHeaderTimeout)
 	return true
-}
-
-// discardGlued passes over a request body that came with its head and reports whether
-// that was all of it: then the connection can go on.
-func (sh *Shard) discardGlued(r *Request) bool {
-	if r.up.ended {
-		return true
-	}
-	buf := sh.headBuf(r)
-	_, used, perr := r.up.encode(sh.out[:0], buf.Bytes())
-	buf.R += used
-	return perr == httpparse.OK && r.up.ended
 }

@@ -23,7 +23,8 @@ type audit struct {
 	queued   int
 	requests int
 	bufs     int // of requests
-	held     int // buffers and pipes of tunnels
+	held     int // buffers of tunnels, and pipes
+	files    int
 	timers   int
 }
 
@@ -78,11 +79,22 @@ func (a *audit) tunnel(s *Session) {
 
 func (a *audit) request(r *Request) {
 	a.requests++
-	for _, id := range [...]uint32{r.head, r.ahead, r.respHead, r.up.out, r.down.out} {
+	for _, id := range [...]uint32{
+		r.head, r.body, r.ahead, r.respHead, r.up.out, r.up.trailers, r.down.out, r.down.trailers,
+	} {
 		if id != 0 {
 			a.bufs++
 			assert.That(a.sh.bufs.At(id) != nil, "a request's buffer is lent")
 		}
+	}
+	for _, id := range [...]uint32{r.up.pipe, r.down.pipe} {
+		if id != 0 {
+			a.held++
+			assert.That(a.sh.pipes.At(id).Held > 0, "a request's pipe holds something")
+		}
+	}
+	if r.file.open {
+		a.files++
 	}
 	assert.That(r.head != 0, "a request has a buffer for its head")
 	assert.That(r.env.RespHead == nil || r.respHead != 0, "a response head does not stay in the shared buffer")
@@ -115,5 +127,6 @@ func (a *audit) loans() {
 	held, _ := sh.mover.Bufs.Lent()
 	assert.That(sh.requests.lent() == a.requests, "each request lent has one session")
 	assert.That(bufs == a.bufs, "each buffer lent has one request")
-	assert.That(held+sh.pipes.Lent() == a.held, "each buffer or pipe of a tunnel has one half")
+	assert.That(held+sh.pipes.Lent() == a.held, "each buffer of a tunnel has one half, each pipe one half or body")
+	assert.That(sh.files == a.files, "each open file has one request")
 }

@@ -129,6 +129,8 @@ func (sh *Shard) step(s *Session) (again bool) {
 		return sh.onTunnel(s)
 	case ReadHead:
 		return sh.onReadHead(s)
+	case ReadBody:
+		return sh.onReadBody(s)
 	case Connect:
 		return sh.onConnect(s)
 	case SendHead:

@@ -126,22 +126,15 @@ func idempotent(m httpparse.MethodID) bool {
 }
 
 // replayable reports whether all of the request that an upstream may have seen is
-// still at hand: the head always is, the body only as far as it came with the head.
-func (r *Request) replayable() bool {
-	if !r.sentHead || r.up.framing.Kind == httpparse.BodyNone {
-		return true
-	}
-	return r.up.framing.Kind == httpparse.BodyLength && r.up.ended && r.inHead
-}
+// still at hand: the head always is.
+func (r *Request) replayable() bool { return !r.sentHead || r.whole || r.asGet }
 
-// rewind readies the request body for another try.
+// rewind readies the request for another try. What was read of its body stays read.
 func (sh *Shard) rewind(r *Request) {
 	if r.up.out != 0 {
 		sh.bufs.Put(r.up.out)
+		r.up.out = 0
 	}
-	r.up.out = 0
-	sh.headBuf(r).R = r.req.HeadLen
-	r.up.begin(r.up.framing, r.up.rechunk)
 	if r.respHead != 0 {
 		sh.bufs.Put(r.respHead)
 		r.respHead = 0
@@ -153,6 +146,6 @@ func (sh *Shard) rewind(r *Request) {
 func (sh *Shard) giveUp(s *Session, f failure) {
 	r := sh.cold(s)
 	s.cause(failures[f].reason, observe.SideUpstream)
-	sh.countOutcome(r, observe.OutcomeFailed)
+	r.upFailed = true
 	sh.refuse(s, failures[f].status)
 }

@@ -119,6 +119,7 @@ func (sh *Shard) refuseLargeHead(s *Session, r *Request) {
 	if r.req.Target.Len() == 0 {
 		status = 414
 	}
+	r.broken = true
 	sh.describePartial(s, r, httpparse.OK)
 	s.cause(observe.ReasonBadRequest, observe.SideClient)
 	sh.logError(s, observe.LevelInfo, "client sent a request head larger than large_client_header_buffers", nil)
@@ -127,6 +128,7 @@ func (sh *Shard) refuseLargeHead(s *Session, r *Request) {
 
 // refuseHead answers a head that breaks HTTP and closes.
 func (sh *Shard) refuseHead(s *Session, perr httpparse.Error) {
+	sh.cold(s).broken = true
 	sh.describePartial(s, sh.cold(s), perr)
 	s.cause(observe.ReasonBadRequest, observe.SideClient)
 	sh.logError(s, observe.LevelInfo, "client sent an invalid request:", []byte(perr.String()))
@@ -189,59 +191,29 @@ func (sh *Shard) begin(s *Session, r *Request) {
 		sh.refuse(s, 414)
 		return
 	}
+	if target.Form == httpparse.TargetAsterisk {
+		e.URI = slash // OPTIONS * is about the server as a whole
+	}
 	r.up.begin(framing, framing.Kind == httpparse.BodyChunked)
+	r.whole = r.up.ended
 	if r.upgrade = r.req.Upgrade(head); r.upgrade == httpparse.UpgradeOther && !r.up.ended {
 		r.upgrade = httpparse.UpgradeNone // it may be ignored, and is (RFC 9110 section 7.8)
 	}
+	r.expects = sh.expectsContinue(r)
 	r.keepDown = r.req.KeepAlive(head)
-	sh.locate(s, r, target)
+	sh.locate(s, r)
 }
 
-// locate finds the location and sets the request on its way.
-func (sh *Shard) locate(s *Session, r *Request, target httpparse.Target) {
-	e := &r.env
-	var redirect bool
-	if r.server.Return == nil {
-		r.location, redirect = r.server.Locate(e)
-		e.Location = r.location
+var slash = []byte("/")
+
+// expectsContinue reports whether the client waits for a 100 before it sends its body
+// (RFC 9110 section 10.1.1).
+func (sh *Shard) expectsContinue(r *Request) bool {
+	if r.up.ended || r.req.Minor == 0 || sh.headBuf(r).Len() > 0 {
+		return false
 	}
-	set := r.settings()
-	s.policy = set.Policy
-	r.keepDown = r.keepDown && set.KeepaliveTimeout > 0 && int64(s.requests) < set.KeepaliveRequests &&
-		sh.nowMs-sh.tickMs(s.openedTick) <= set.KeepaliveTime && !sh.quitting
-	sh.setNagle(s, !set.TCPNodelay)
-	switch {
-	case s.has(flagRefused):
-		r.keepDown = false
-		s.cause(observe.ReasonOverload, observe.SideProxy)
-		sh.refuse(s, 503)
-	case r.up.framing.Kind == httpparse.BodyLength && set.ClientMaxBodySize > 0 &&
-		r.up.framing.Length > set.ClientMaxBodySize:
-		s.cause(observe.ReasonRefused, observe.SideProxy)
-		sh.logError(s, observe.LevelError, "client intended to send too large body", nil)
-		sh.refuse(s, 413)
-	case r.upgrade != httpparse.UpgradeNone && !r.up.ended:
-		s.cause(observe.ReasonBadRequest, observe.SideClient)
-		sh.logError(s, observe.LevelInfo, "client sent an upgrade request with a body", nil)
-		sh.refuse(s, 400)
-	case redirect:
-		sh.replyWith(s, answerSlash)
-	case r.server.Return != nil, r.location != nil && r.location.Return != nil:
-		sh.replyWith(s, answerReturn)
-	case target.Form == httpparse.TargetAuthority:
-		sh.logError(s, observe.LevelInfo, "client sent CONNECT method", nil)
-		sh.refuse(s, 405)
-	case r.location == nil || r.location.Proxy == nil:
-		sh.refuse(s, 404)
-	case r.location.Proxy.Minor == 0 && r.up.framing.Kind == httpparse.BodyChunked:
-		// HTTP/1.0 has no chunked coding (RFC 9112 section 6.1), and the length is not known.
-		s.cause(observe.ReasonRefused, observe.SideProxy)
-		sh.logError(s, observe.LevelError, "client sent a chunked body for an upstream with proxy_http_version 1.0", nil)
-		sh.refuse(s, 411)
-	default:
-		r.proxy = r.location.Proxy
-		sh.pass(s, r)
-	}
+	v, ok := r.req.Find(r.env.Head, httpparse.FieldExpect)
+	return ok && httpparse.EqualFold(v, "100-continue")
 }
 
 // setNagle switches Nagle's algorithm on the client's connection (tcp_nodelay). The

@@ -14,9 +14,6 @@ const respHeadMax = 64 << 10
 
 const invalidResponse = "upstream sent an invalid response:"
 
-// interimsMax bounds the 1xx responses before a final one.
-const interimsMax = 16
-
 // onReadResp sends the rest of the request body up while it waits for the response
 // head.
 func (sh *Shard) onReadResp(s *Session) (again bool) {
@@ -44,7 +41,7 @@ func (sh *Shard) onReadResp(s *Session) (again bool) {
 // armExchange sets the timer for whoever is waited for now.
 func (sh *Shard) armExchange(s *Session, r *Request) {
 	switch {
-	case r.up.out != 0:
+	case r.up.pending():
 		sh.await(s, r, waitUpstreamWrite)
 	case !r.up.ended:
 		sh.await(s, r, waitClientBody)
@@ -72,6 +69,17 @@ func (sh *Shard) pumpUp(s *Session, r *Request) bool {
 			sh.starve(s)
 			return true
 		}
+		if r.up.splices(&s.Up) {
+			n, ok := sh.spliceBody(&s.Down, &s.Up, &r.up)
+			r.env.RequestLength += int64(n)
+			if !ok {
+				sh.cutBody(s, r)
+				return true
+			}
+			if n > 0 {
+				continue
+			}
+		}
 		raw := sh.mover.Scratch
 		if r.up.framing.Kind == httpparse.BodyLength && r.up.left < int64(len(raw)) {
 			raw = raw[:r.up.left]
@@ -85,7 +93,6 @@ func (sh *Shard) pumpUp(s *Session, r *Request) bool {
 			sh.clientAborted(s, r, errno)
 			return false
 		}
-		r.inHead = false
 		if !sh.sendBody(s, r, raw[:n]) {
 			return false
 		}
@@ -98,27 +105,14 @@ func (sh *Shard) pumpUp(s *Session, r *Request) bool {
 
 // sendBody passes body bytes on. false means that the session has left its state.
 func (sh *Shard) sendBody(s *Session, r *Request, raw []byte) bool {
-	out, used, perr := r.up.encode(sh.out[:0], raw)
+	out, used, perr := sh.encode(&r.up, sh.out[:0], raw)
 	sh.out = out[:0]
 	r.env.RequestLength += int64(used)
-	switch {
-	case perr != httpparse.OK && r.answered:
-		sh.abort(s, observe.ReasonBadRequest, observe.SideClient)
-		return false
-	case perr != httpparse.OK:
-		sh.refuseBody(s, perr)
-		return false
-	case r.bodyTooLarge() && r.answered:
-		sh.abort(s, observe.ReasonRefused, observe.SideProxy)
-		return false
-	case r.bodyTooLarge():
-		sh.refuseLargeBody(s)
+	if !sh.bodyFits(s, r, perr) {
 		return false
 	}
 	if used < len(raw) {
-		id, buf := sh.bufs.Get(len(raw) - used)
-		buf.W = copy(buf.B, raw[used:])
-		r.ahead = id
+		sh.store(&r.ahead, raw[used:])
 	}
 	if !sh.send(&s.Up, &r.up, out) {
 		sh.cutBody(s, r)
@@ -126,15 +120,30 @@ func (sh *Shard) sendBody(s *Session, r *Request, raw []byte) bool {
 	return true
 }
 
+// bodyFits judges what was read of a request body. false means that it was refused.
+func (sh *Shard) bodyFits(s *Session, r *Request, perr httpparse.Error) bool {
+	switch {
+	case perr != httpparse.OK && r.answered:
+		sh.abort(s, observe.ReasonBadRequest, observe.SideClient)
+	case perr != httpparse.OK:
+		sh.refuseBody(s, perr)
+	case r.bodyTooLarge() && r.answered:
+		sh.abort(s, observe.ReasonRefused, observe.SideProxy)
+	case r.bodyTooLarge():
+		sh.refuseLargeBody(s)
+	default:
+		return true
+	}
+	return false
+}
+
 // cutBody gives up sending the request body: the upstream takes no more of it. It may
 // have answered before, so it is read on; the client's connection ends with the answer.
 func (sh *Shard) cutBody(s *Session, r *Request) {
 	s.trail = s.trail.Note(observe.SideUpstream, observe.EventWriteFailed)
-	if r.up.out != 0 {
-		sh.bufs.Put(r.up.out)
-		r.up.out = 0
-	}
-	r.up.ended, r.cut, r.inHead = true, true, false
+	sh.drop(&r.up)
+	r.cut = r.cut || !r.up.ended
+	r.up.ended = true
 	r.keepUp, r.keepDown = false, false
 	s.Up.Bits |= relay.CanRead
 }
@@ -229,6 +238,9 @@ func (sh *Shard) parseResp(s *Session, r *Request, data []byte) bool {
 			sh.badResponse(s, "too many interim responses")
 			return true
 		}
+		if !sh.passInterim(s, r, data) {
+			return true
+		}
 		n := copy(data, data[r.resp.HeadLen:])
 		data = data[:n]
 		r.resp.Reset()
@@ -282,6 +294,10 @@ func (sh *Shard) answer(s *Session, r *Request, data []byte) {
 		sh.badResponse(s, perr.String())
 		return
 	}
+	if r.intercepts() {
+		sh.intercept(s, r)
+		return
+	}
 	sh.startBody(s, r, framing, rest)
 }
 
@@ -291,13 +307,13 @@ func (sh *Shard) answer(s *Session, r *Request, data []byte) {
 func (sh *Shard) switchFits(r *Request, head []byte) bool {
 	e := &r.env
 	if r.upgrade == httpparse.UpgradeWebSocket {
-		return r.resp.SwitchOK(head, &r.req, e.Head)
+		return r.resp.SwitchOK(head, &r.req, e.Head, true)
 	}
 	out, _ := r.proxy.AppendRequest(sh.out[:0], e, route.RequestForm{Framing: r.up.framing, Upgrade: r.upgrade})
 	sh.out = out[:0]
 	sh.asked.Reset()
 	whole, perr := sh.asked.Parse(out)
-	return whole && perr == httpparse.OK && r.resp.SwitchOK(head, &sh.asked, out)
+	return whole && perr == httpparse.OK && r.resp.SwitchOK(head, &sh.asked, out, true)
 }
 
 // forgetResponse takes back what a refused response left in the variables.

@@ -6,60 +6,24 @@ import (
 	"holdfast/route"
 )
 
-// answerKind is an answer of our own.
-type answerKind uint8
-
-const (
-	answerError  answerKind = iota // a page for a status
-	answerReturn                   // the return directive
-	answerSlash                    // the redirect to a location's name
-)
-
-// refuse answers a request with an error page of ours. Whatever connection to an
-// upstream there is ends.
-func (sh *Shard) refuse(s *Session, status int) {
-	sh.reply(s, answerError, status)
-}
-
-// replyWith answers with what the configuration says.
-func (sh *Shard) replyWith(s *Session, kind answerKind) {
-	sh.reply(s, kind, 0)
-}
-
-func (sh *Shard) reply(s *Session, kind answerKind, status int) {
-	r := sh.cold(s)
+// beginReply readies the session for an answer of our own with this status. Whatever
+// connection to an upstream there is ends.
+func (sh *Shard) beginReply(s *Session, r *Request, status int) route.ReplyForm {
 	sh.dropUpstream(s)
-	if r.up.out != 0 {
-		sh.bufs.Put(r.up.out)
-		r.up.out = 0
+	sh.drop(&r.up)
+	if r.upFailed {
+		sh.countOutcome(r, observe.OutcomeFailed)
 	}
 	sh.countOutcome(r, observe.OutcomeRejected)
-	ret := r.server.Return
-	if r.location != nil && r.location.Return != nil && ret == nil {
-		ret = r.location.Return
-	}
-	if kind == answerReturn && ret.Code == route.CodeNoAnswer {
-		r.env.Status = ret.Code
-		sh.close(s, observe.ReasonRefused, observe.SideProxy)
-		return
-	}
-	e := &r.env
-	e.NowNs = sh.wallNs()
+	r.env.NowNs = sh.wallNs()
 	r.keepDown = r.keepDown && !r.cut && !sh.quitting && sh.discardGlued(r) && keepsAfter(r, status)
-	form := route.ReplyForm{Keepalive: r.keepDown}
-	var out []byte
-	switch kind {
-	case answerReturn:
-		status = ret.Code
-		out = ret.Append(sh.out[:0], e, form)
-	case answerSlash:
-		status = 301
-		out = route.AppendSlashRedirect(sh.out[:0], e, r.location, form)
-	default:
-		out = route.AppendError(sh.out[:0], e, status, form)
-	}
+	return route.ReplyForm{Keepalive: r.keepDown, Status: r.status}
+}
+
+// finishReply sends the answer, or the part of it before a file, and enters Reply.
+func (sh *Shard) finishReply(s *Session, r *Request, status int, out []byte) {
 	sh.setState(s, Reply)
-	sh.begun(r, status)
+	sh.begun(r, r.answerStatus(status))
 	r.down.framing = httpparse.Framing{}
 	r.down.ended = true
 	r.headSent += int64(headLen(out))
@@ -75,7 +39,19 @@ func (sh *Shard) reply(s *Session, kind answerKind, status int) {
 // keepsAfter reports whether another request may follow an answer of ours: not after
 // one that leaves in doubt where the next begins, or whether there are to be requests.
 func keepsAfter(r *Request, status int) bool {
-	return status != 400 && status != 413 && r.req.MethodID != httpparse.MethodConnect
+	return status != 400 && status != 413 && !r.broken && r.req.MethodID != httpparse.MethodConnect
+}
+
+// discardGlued passes over a request body that came with its head and reports whether
+// that was all of it: then the connection can go on.
+func (sh *Shard) discardGlued(r *Request) bool {
+	if r.up.ended {
+		return true
+	}
+	buf := sh.headBuf(r)
+	_, _, used, perr := r.up.decode(buf.Bytes())
+	buf.R += used
+	return perr == httpparse.OK && r.up.ended
 }
 
 // headLen is the length of the head of an answer of ours.
@@ -92,6 +68,12 @@ func headLen(answer []byte) int {
 func (sh *Shard) onReply(s *Session) (again bool) {
 	r := sh.cold(s)
 	done, ok := sh.flush(&s.Down, &r.down)
+	if ok && done && r.file.open {
+		done, ok = sh.pumpFile(s, r)
+		if s.state == Closed {
+			return false
+		}
+	}
 	switch {
 	case !ok:
 		sh.clientWriteFailed(s)

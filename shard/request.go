@@ -27,11 +27,14 @@ type Request struct {
 	choice   upstream.Choice
 
 	head     uint32 // buffer: the head; B[R:W] is what came behind it and is not used yet
+	body     uint32 // buffer: the request body, as far as it is held, 0: none
+	glued    int    // length of a whole request body that lies behind the head in its buffer
 	ahead    uint32 // buffer: what the client sent behind its request body, 0: none
 	respHead uint32 // buffer: a response head that came in pieces; kept for $upstream_http_
 	headSent int64  // bytes of heads on the way to the client, for $body_bytes_sent
 	up       flow   // the request body, towards the upstream
 	down     flow   // the response body, towards the client
+	file     file   // the file that is the answer's body, if one is open
 
 	passedMs   int64 // start of the first try
 	tryMs      int64 // start of the current try
@@ -50,86 +53,22 @@ type Request struct {
 	keepDown bool // the client's connection may carry another request
 	keepUp   bool // so may the upstream's
 	askedUp  bool // the upstream was asked to switch
+	upFailed bool // no upstream answered
 	outcome  bool // the outcome of an upgrade was counted
 	gotBytes bool // the upstream has sent something in this try
-	inHead   bool // all of the request body read so far came with the head
+	whole    bool // all of the request body is at hand: it can be sent once more
 	cut      bool // the request body was not taken to its end
-}
+	expects  bool // the client waits for a 100 before it sends its body
+	buffers  bool // the response may be read ahead of the client
+	asked100 bool // the upstream was asked for that 100
 
-// flow is one message body on its way: how its end is found at the source, how it is
-// framed towards the destination, and what the destination has not taken yet.
-type flow struct {
-	framing httpparse.Framing
-	chunks  httpparse.Chunked
-	left    int64  // BodyLength: bytes not read yet
-	read    int64  // payload bytes read
-	sent    int64  // bytes the destination has taken, heads included
-	out     uint32 // buffer with bytes for the destination, 0: none
-	rechunk bool   // the destination gets the chunked coding
-	ended   bool   // the whole body was read
-}
-
-// begin readies the flow for a body. What it holds already goes first.
-func (f *flow) begin(framing httpparse.Framing, rechunk bool) {
-	*f = flow{framing: framing, left: framing.Length, rechunk: rechunk, out: f.out, sent: f.sent}
-	f.ended = framing.Kind == httpparse.BodyNone || (framing.Kind == httpparse.BodyLength && framing.Length == 0)
-}
-
-// encode takes body bytes from raw, which it may overwrite, and appends them to dst
-// as the destination gets them. used is how many bytes of raw belonged to the body.
-func (f *flow) encode(dst, raw []byte) (_ []byte, used int, err httpparse.Error) {
-	if f.ended {
-		return dst, 0, httpparse.OK
-	}
-	var payload []byte
-	switch f.framing.Kind {
-	case httpparse.BodyLength:
-		used = int(min(f.left, int64(len(raw))))
-		payload = raw[:used]
-		f.left -= int64(used)
-		f.ended = f.left == 0
-	case httpparse.BodyChunked:
-		var n int
-		n, used, f.ended, err = f.chunks.Decode(raw)
-		payload = raw[:n]
-	default:
-		payload, used = raw, len(raw)
-	}
-	f.read += int64(len(payload))
-	dst = f.appendPayload(dst, payload)
-	if f.ended {
-		dst = f.appendEnd(dst)
-	}
-	return dst, used, err
-}
-
-func (f *flow) appendPayload(dst, payload []byte) []byte {
-	if !f.rechunk {
-		return append(dst, payload...)
-	}
-	if len(payload) == 0 {
-		return dst
-	}
-	dst = httpparse.AppendChunkHeader(dst, len(payload))
-	dst = append(dst, payload...)
-	return append(dst, '\r', '\n')
-}
-
-func (f *flow) appendEnd(dst []byte) []byte {
-	if f.rechunk {
-		return append(dst, httpparse.LastChunk...)
-	}
-	return dst
-}
-
-// sourceEnded books the end of the source's stream. It reports whether that is where
-// the body was to end; dst gets what closes the destination's framing.
-func (f *flow) sourceEnded(dst []byte) (_ []byte, whole bool) {
-	if f.framing.Kind != httpparse.BodyClose {
-		return dst, false
-	}
-	f.ended = true
-	return f.appendEnd(dst), true
+	status   int  // takes the place of the answer's own (error_page), 0: does not
+	failed   int  // the status that led to an error page
+	hops     int  // internal redirects so far
+	internal bool // it was sent elsewhere inside
+	paged    bool // an error page answers
+	broken   bool // its head was refused: no upstream may see it
+	asGet    bool // an error page's request: a GET without the client's body
 }
 
 // requestPool lends requests by index.
@@ -206,6 +145,7 @@ func (sh *Shard) startRequest(s *Session, r *Request) {
 	r.snapshot = sh.snapshot
 	r.server = r.snapshot.Table.Default(int(s.listener))
 	s.policy = r.server.Settings.Policy
+	r.req.MaxFields = int(r.server.Settings.MaxHeaders)
 	e := &r.env
 	e.Connection = s.id
 	e.NowNs = sh.wallNs()
@@ -237,6 +177,7 @@ func (sh *Shard) releaseRequest(s *Session) {
 	r := sh.cold(s)
 	sh.endRequest(r)
 	sh.dropBuffers(r)
+	sh.closeFile(r)
 	i := s.request - 1
 	s.request = 0
 	r.recycle()
@@ -245,12 +186,14 @@ func (sh *Shard) releaseRequest(s *Session) {
 }
 
 func (sh *Shard) dropBuffers(r *Request) {
-	for _, id := range [...]*uint32{&r.head, &r.ahead, &r.respHead, &r.up.out, &r.down.out} {
+	for _, id := range [...]*uint32{&r.head, &r.body, &r.ahead, &r.respHead} {
 		if *id != 0 {
 			sh.bufs.Put(*id)
 			*id = 0
 		}
 	}
+	sh.drop(&r.up)
+	sh.drop(&r.down)
 }
 
 // headBuf is the buffer of the client's head.

@@ -58,6 +58,12 @@ type Shard struct {
 	listeners []listener
 	out       []byte            // a head under construction, and what is sent with it
 	asked     httpparse.Request // a head of our own, read again
+	path      []byte            // a file's name under construction
+	uri       []byte            // a path under construction
+
+	trailerFields []httpparse.Field
+	files         int    // open files
+	boundary      uint64 // of the last multipart body
 
 	nowMs    int64
 	startMs  int64

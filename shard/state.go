@@ -9,8 +9,8 @@ import (
 //
 //	accept ──────▶ ReadHead ◀─────────── first byte ────────────┐
 //	               │  │ route found, new upstream leg           │
-//	    pooled leg │  ▼                                         │
-//	      ┌────────┘ Connect ◀─┐ next peer                      │
+//	    pooled leg │  ▼         (by ReadBody where the body is  │
+//	      ┌────────┘ Connect ◀─┐ held first)    next peer       │
 //	      ▼           │  └─────┤                                │
 //	    SendHead ◀────┘        │                                │
 //	      │  └─ stale pooled ──┤                                │
@@ -34,6 +34,7 @@ const (
 	Free       State = iota // the slot is not in use
 	Handshake               // TLS handshake; not entered in this version
 	ReadHead                // reading a request head
+	ReadBody                // holding the request body before an upstream is asked
 	Connect                 // connecting to a peer
 	SendHead                // writing the request head to the upstream
 	ReadResp                // the request body goes up, the response head is awaited
@@ -52,7 +53,7 @@ const (
 var _ [observe.StateCount]struct{} = [stateCount]struct{}{}
 
 var stateNames = [stateCount]string{
-	"free", "handshake", "readhead", "connect", "sendhead", "readresp", "body",
+	"free", "handshake", "readhead", "readbody", "connect", "sendhead", "readresp", "body",
 	"switch", "tunnel", "halfclosed", "idle", "reply", "linger", "closed",
 }
 
@@ -74,11 +75,12 @@ func to(states ...State) (set uint16) {
 	return set
 }
 
-// legal has, for each state, the set of states that may follow: 41 edges.
+// legal has, for each state, the set of states that may follow: 46 edges.
 var legal = [stateCount]uint16{
 	Free:       to(Handshake, ReadHead),
 	Handshake:  to(ReadHead, Closed),
-	ReadHead:   to(Connect, SendHead, Reply, Closed),
+	ReadHead:   to(ReadBody, Connect, SendHead, Reply, Closed),
+	ReadBody:   to(Connect, SendHead, Reply, Closed),
 	Connect:    to(SendHead, Connect, Reply, Closed),
 	SendHead:   to(ReadResp, Connect, Reply, Closed),
 	ReadResp:   to(Body, Switch, ReadResp, Connect, Reply, Closed),

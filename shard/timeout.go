@@ -60,6 +60,8 @@ func (sh *Shard) onTimer(s *Session) {
 		sh.advance(s)
 	case SendHead, ReadResp:
 		sh.onExchangeTimer(s)
+	case ReadBody:
+		sh.onBodyTimer(s)
 	case Body, Switch, Reply:
 		sh.onAnswerTimer(s)
 	}
@@ -72,6 +74,7 @@ func (sh *Shard) onHeadTimer(s *Session) {
 		sh.close(s, observe.ReasonHeadTimeout, observe.SideClient)
 		return
 	}
+	sh.cold(s).broken = true
 	sh.describePartial(s, sh.cold(s), httpparse.OK)
 	s.cause(observe.ReasonHeadTimeout, observe.SideClient)
 	sh.logError(s, observe.LevelInfo, "client timed out while reading client request", nil)
@@ -84,18 +87,25 @@ func (sh *Shard) onHeadTimer(s *Session) {
 func (sh *Shard) onExchangeTimer(s *Session) {
 	r := sh.cold(s)
 	switch {
-	case s.state == SendHead || r.up.out != 0:
+	case s.state == SendHead || r.up.pending():
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventTimeout)
 		sh.failTry(s, failSendTimeout)
 	case !r.up.ended:
-		s.trail = s.trail.Note(observe.SideClient, observe.EventTimeout)
-		s.cause(observe.ReasonBodyTimeout, observe.SideClient)
-		sh.logError(s, observe.LevelInfo, "client timed out while reading its body", nil)
-		sh.refuse(s, 408)
+		sh.onBodyTimer(s)
+		return
 	default:
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventTimeout)
 		sh.failTry(s, failReadTimeout)
 	}
+	sh.advance(s)
+}
+
+// onBodyTimer ends a request whose body does not come.
+func (sh *Shard) onBodyTimer(s *Session) {
+	s.trail = s.trail.Note(observe.SideClient, observe.EventTimeout)
+	s.cause(observe.ReasonBodyTimeout, observe.SideClient)
+	sh.logError(s, observe.LevelInfo, "client timed out while reading its body", nil)
+	sh.refuse(s, 408)
 	sh.advance(s)
 }
 
@@ -104,13 +114,15 @@ func (sh *Shard) onExchangeTimer(s *Session) {
 func (sh *Shard) onAnswerTimer(s *Session) {
 	r := sh.cold(s)
 	side, reason := observe.SideUpstream, observe.ReasonReadTimeout
-	if s.state != Body || r.down.out != 0 {
+	if s.state != Body || r.down.pending() {
 		side, reason = observe.SideClient, observe.ReasonSendTimeout
 	}
 	s.trail = s.trail.Note(side, observe.EventTimeout)
 	sh.logError(s, observe.LevelInfo, timeoutText(side), nil)
 	if side == observe.SideClient {
-		sys.ResetOnClose(s.Down.FD) // the kernel shall not go on holding what it won't read
+		if r.settings().ResetTimedout {
+			sys.ResetOnClose(s.Down.FD) // the kernel shall not go on holding what it won't read
+		}
 	}
 	sh.abort(s, reason, side)
 }

@@ -38,7 +38,7 @@ type Latency struct {
 const latencyMax = int64(Patience / time.Microsecond)
 
 // Echo echoes messages on open connections. In the closed loop each connection sends its
-// next message when the last one is back. At a fixed rate each message has its time
+// next message when the last one is back, and sends one at least. At a fixed rate each message has its time
 // beforehand, and its latency counts from that time whether or not the sender was held
 // up: a stall shows in all messages it delayed, not in one.
 func Echo(ctx context.Context, o EchoOptions) (EchoResult, error) {
@@ -75,7 +75,7 @@ func Echo(ctx context.Context, o EchoOptions) (EchoResult, error) {
 func closedLoop(t *Tunnel, o EchoOptions, start time.Time, _ int, h *hdrhistogram.Histogram) error {
 	frame := wire.ClientFrame(wire.OpBinary, make([]byte, o.Size))
 	_ = t.conn.SetDeadline(start.Add(o.Duration + Patience))
-	for time.Since(start) < o.Duration {
+	for first := true; first || time.Since(start) < o.Duration; first = false {
 		sent := time.Now()
 		if _, err := t.conn.Write(frame); err != nil {
 			return err

@@ -16,6 +16,7 @@ import (
 	"text/template"
 	"time"
 
+	"holdfast/test/port"
 	"holdfast/test/proc"
 	"holdfast/test/procfs"
 )
@@ -137,18 +138,15 @@ func (p *Peer) start(path string, o Options) error {
 
 // write renders the template and returns the path of the configuration.
 func (p *Peer) write(o Options) (string, error) {
-	port, err := proc.FreePort()
-	if err != nil {
+	front, err1 := port.Free()
+	admin, err2 := port.Free()
+	if err := errors.Join(err1, err2); err != nil {
 		return "", err
 	}
-	admin, err := proc.FreePort()
-	if err != nil {
-		return "", err
-	}
-	p.Address = "127.0.0.1:" + port
+	p.Address = fmt.Sprintf("127.0.0.1:%d", front)
 	name := string(p.Kind) + ".conf"
 	if p.Kind == Holdfast {
-		p.Admin = "127.0.0.1:" + admin
+		p.Admin = fmt.Sprintf("127.0.0.1:%d", admin)
 	}
 	if p.Kind == HAProxy {
 		name = "haproxy.cfg"
@@ -168,7 +166,7 @@ func (p *Peer) write(o Options) (string, error) {
 	defer f.Close()
 	sessions := o.Tunnels + 300
 	return conf, t.Execute(f, map[string]any{
-		"Workers": workers, "Port": port, "AdminPort": admin, "Backends": o.Backends, "Root": os.Geteuid() == 0,
+		"Workers": workers, "Port": front, "AdminPort": admin, "Backends": o.Backends, "Root": os.Geteuid() == 0,
 		// nginx counts both sockets of a tunnel, and one worker may get most of them.
 		"Connections": 2*o.Tunnels + 600, "Sessions": sessions, "Files": min(2*sessions+300, fileLimit()),
 	})

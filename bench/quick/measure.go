@@ -115,7 +115,7 @@ func (m *Measurement) wrk(p *peers.Peer, target load.Target, s scale) error {
 	}
 	var out []byte
 	cpu, err := cpuOf(p, func() (err error) {
-		out, err = exec.Command(path, "-t2", "-c64", fmt.Sprintf("-d%ds", s.WrkSeconds),
+		out, err = exec.Command(path, "-t2", "-c64", "--timeout", "30s", fmt.Sprintf("-d%ds", s.WrkSeconds),
 			"http://"+target.Address+"/").CombinedOutput()
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"holdfast/internal/sys"
+	"holdfast/test/port"
 )
 
 func TestDialAcceptAndAddresses(t *testing.T) {
@@ -66,10 +67,7 @@ func nonBlockingAndPrivate(t *testing.T, name string, fd int32) {
 }
 
 func TestDialRefused(t *testing.T) {
-	l := listen(t, "127.0.0.1:0", sys.ListenOptions{})
-	to := sys.LocalAddr(l)
-	sys.Close(l)
-	fd, e := sys.Dial(to)
+	fd, e := sys.Dial(netip.MustParseAddrPort(port.Address(t)))
 	if e == 0 {
 		defer sys.Close(fd)
 		p := newPoller(t, 4)

@@ -57,8 +57,11 @@ func Imports(files []File, policy Policy) []Finding {
 	return found
 }
 
-// key is the row of the policy that speaks of a folder.
+// key is the row of the policy that speaks of a folder: its own, or that of its tree.
 func (p Policy) key(dir string) string {
+	if _, own := p.Ours[dir]; own {
+		return dir
+	}
 	for _, tree := range []string{"bench", "test"} {
 		if dir == tree || strings.HasPrefix(dir, tree+"/") {
 			return tree + "/*"

@@ -38,6 +38,9 @@ var policy = tidy.Policy{
 		// share what speaks the wire.
 		"bench/*": {"bench/*", "test/*"},
 		"test/*":  {"test/*"},
+
+		// A module of its own, which measures a package against others of its kind.
+		"bench/parse": {"httpparse"},
 	},
 	Theirs: map[string][]string{
 		"golang.org/x/sys/unix":                   {"internal/sys"},

@@ -6,7 +6,7 @@
 const path = require('path');
 const { chromium } = require('playwright-core');
 
-const timeout = 20000;
+const timeout = 60000;
 
 async function until(page, what, condition, argument) {
   try {
@@ -46,6 +46,7 @@ async function main() {
   const context = await chromium.launchPersistentContext(profile, {
     executablePath,
     headless: true,
+    timeout,
     viewport: { width: 1280, height: 900 },
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
       '--disable-background-networking', '--disable-component-update', '--disable-sync'],

@@ -46,7 +46,7 @@ http {
             proxy_pass http://127.0.0.1:1/uri;
         }
         keepalive_timeout 10y 5s 3s;
-        sendfile on;
+        tcp_nopush on;
     }
 }
 `)
@@ -61,7 +61,7 @@ http {
 		{10, "fastcgi_pass"},
 		{13, "proxy_pass"},
 		{15, "keepalive_timeout"},
-		{16, "sendfile"}, // known and without effect: a warning
+		{16, "tcp_nopush"}, // known and without effect: a warning
 	} {
 		pattern := regexp.MustCompile(fmt.Sprintf(`(?m)nginx\.conf:%d:.*%s`, want.line, want.says))
 		if !pattern.MatchString(out) {

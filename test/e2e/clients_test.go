@@ -14,6 +14,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"holdfast/test/port"
 	"holdfast/test/proc"
 	"holdfast/test/wire"
 )
@@ -123,7 +124,7 @@ func TestClientCurl(t *testing.T) {
 			got := run(t, path, append([]string{"-sS", base + "/sum"}, extra...)...)
 			equal(t, "sum of the upload "+strings.Join(extra, " "), got, hashOf('u', size))
 		}
-		out = run(t, path, "-sS", "--http1.1", "--include", "-N", "--max-time", "20",
+		out = run(t, path, "-sS", "--http1.1", "--include", "-N", "--max-time", "60",
 			"-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13",
 			"-H", "Sec-WebSocket-Key: "+wire.SampleKey, base+"/ws")
 		if !strings.HasPrefix(out, "HTTP/1.1 101 ") || !strings.Contains(out, wire.AcceptKey(wire.SampleKey)) ||
@@ -146,7 +147,7 @@ func TestLoadByWrk(t *testing.T) {
 	if testing.Short() {
 		seconds = "1s"
 	}
-	out := run(t, path, "-t2", "-c64", "-d"+seconds, "http://"+p.Front()+"/")
+	out := run(t, path, "-t2", "-c64", "--timeout", "30s", "-d"+seconds, "http://"+p.Front()+"/")
 	if strings.Contains(out, "Socket errors") || strings.Contains(out, "Non-2xx") {
 		t.Errorf("wrk saw errors:\n%s", out)
 	}
@@ -212,7 +213,7 @@ func startDemo(t *testing.T) (*proc.Process, string) {
 	}
 	output := filepath.Join(dir, "output.log")
 	p, err := proc.Launch(proc.Command{
-		Path: proc.Binary(t), Args: []string{"demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"},
+		Path: proc.Binary(t), Args: []string{"demo", "--listen", port.Address(t), "--admin", port.Address(t)},
 		Dir: dir, Output: output,
 	})
 	if err != nil {

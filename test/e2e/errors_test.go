@@ -6,12 +6,13 @@ import (
 	"syscall"
 	"testing"
 
+	"holdfast/test/port"
 	"holdfast/test/proc"
 )
 
 // statusServer has a location for each way to answer without a good backend.
 const statusServer = `
-client_header_timeout 400ms;
+client_header_timeout {{head}};
 lingering_timeout 300ms;
 server {
     listen 127.0.0.1:{{port:front}};
@@ -46,12 +47,8 @@ func startStatusServer(t *testing.T) (proc.Spec, *proc.Backend) {
 		},
 		"/silent": proc.Silent(),
 	}))
-	dead, err := proc.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
 	return proc.Spec{HTTP: statusServer, Vars: map[string]string{
-		"backend": b.Addr, "dead": "127.0.0.1:" + dead, "full": fullListener(t),
+		"backend": b.Addr, "dead": port.Address(t), "full": fullListener(t), "head": "60s",
 	}}, b
 }
 
@@ -180,7 +177,9 @@ func TestReturn(t *testing.T) {
 
 // A head that stays incomplete ends at client_header_timeout; holdfast says why.
 func TestIncompleteHeadTimesOut(t *testing.T) {
+	t.Parallel()
 	spec, _ := startStatusServer(t)
+	spec.Vars["head"] = "3s" // long enough for the beginning to arrive, also on a busy machine
 	both(t, spec, func(t *testing.T, p *proc.Proxy) {
 		silent, begun := proc.Dial(t, p.Front()), proc.Dial(t, p.Front())
 		begun.Send("GET /ok HTTP/1.1\r\nHost: te")

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"holdfast/test/port"
 	"holdfast/test/proc"
 	"holdfast/test/procfs"
 	"holdfast/test/wire"
@@ -71,11 +72,7 @@ func TestHostileOutOfDescriptors(t *testing.T) {
 	b := proc.NewBackend(t, echoTarget)
 	spec := hostileSpec(t, b)
 	spec.HTTP = strings.Replace(spec.HTTP, "max_fails=0;", "max_fails=1; server {{dead}} backup;", 1)
-	dead, err := proc.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec.Vars["dead"] = "127.0.0.1:" + dead
+	spec.Vars["dead"] = port.Address(t)
 	p := holdfast(t, spec)
 	p.Tolerate("accept4() failed")
 	g := &ground{Proxy: p, backend: b}
@@ -196,7 +193,7 @@ func TestHostileDribbleHoldsNoTimer(t *testing.T) {
 				return nil
 			}
 			proc.Until(t, "the request at the backend", func() error {
-				if ended() == nil {
+				if len(g.targets()) == 0 {
 					return errors.New("none")
 				}
 				return nil
@@ -214,7 +211,7 @@ func TestHostileDribbleHoldsNoTimer(t *testing.T) {
 				}
 			})
 			// The limits are 300 ms; the client goes on until the proxy has given up.
-			err := proc.Poll(3*time.Second, ended)
+			err := proc.Poll(proc.Patience, ended)
 			close(over)
 			wg.Wait()
 			c.Reset()

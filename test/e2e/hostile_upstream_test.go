@@ -1,11 +1,18 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"holdfast/test/proc"
 	"holdfast/test/wire"
@@ -163,6 +170,7 @@ func (p poison) request(target string) string {
 // client.
 func TestHostileUpstream(t *testing.T) {
 	paths := map[string]poison{}
+	var begun, played atomic.Int64
 	g := startGround(t, func(x *proc.Exchange) {
 		path, dribble := strings.CutSuffix(x.Head.Target(), "/dribbled")
 		p, known := paths[path]
@@ -171,7 +179,10 @@ func TestHostileUpstream(t *testing.T) {
 			echoTarget(x)
 			return
 		case dribble:
+			begun.Add(1)
 			x.SendEach([]byte(p.reply), 1)
+			_ = proc.Poll(proc.Patience, func() error { return arrived(x.Conn()) })
+			played.Add(1)
 		default:
 			x.Send(p.reply)
 		}
@@ -191,9 +202,14 @@ func TestHostileUpstream(t *testing.T) {
 		for i, row := range rows {
 			target := "/" + group + "-" + strconv.Itoa(i)
 			t.Run(group+"/"+row.clause, func(t *testing.T) {
-				g.poison(t, row, target)
+				g.poison(t, row, target, nil)
 				if len(row.reply) < 1000 {
-					g.poison(t, row, target+"/dribbled")
+					g.poison(t, row, target+"/dribbled", func() error {
+						if begun.Load() != played.Load() {
+							return errors.New("not all is said")
+						}
+						return nil
+					})
 				}
 			})
 		}
@@ -201,7 +217,9 @@ func TestHostileUpstream(t *testing.T) {
 	g.calm(t, "after all attacks")
 }
 
-func (g *ground) poison(t *testing.T, row poison, target string) {
+// poison plays one attack. said tells when the upstream has sent all that it sends: what
+// comes later than the next request can't be told from the answer to that.
+func (g *ground) poison(t *testing.T, row poison, target string, said func() error) {
 	t.Helper()
 	c := proc.Try(g.Front())
 	defer c.Close()
@@ -235,6 +253,9 @@ func (g *ground) poison(t *testing.T, row poison, target string) {
 		}
 	}
 	c.Close()
+	if said != nil {
+		proc.Until(t, "the upstream", said)
+	}
 	g.alive(t)
 	g.settled(t)
 }
@@ -278,15 +299,15 @@ func TestHostileLateBytesOnAPooledConnection(t *testing.T) {
 				}
 				return nil
 			})
-			if err := g.Signal(syscall.SIGSTOP); err != nil {
-				t.Fatal(err)
-			}
+			g.halt(t)
 			c.Send(get("/second"))
+			proc.Until(t, "the request to arrive", func() error { return arrived(c.Conn()) })
 			if late.bytes == "" {
 				_ = up.Conn().(interface{ CloseWrite() error }).CloseWrite()
 			} else {
 				_, _ = up.Conn().Write([]byte(late.bytes))
 			}
+			proc.Until(t, "the late bytes to arrive", func() error { return arrived(up.Conn()) })
 			if err := g.Signal(syscall.SIGCONT); err != nil {
 				t.Fatal(err)
 			}
@@ -299,6 +320,51 @@ func TestHostileLateBytesOnAPooledConnection(t *testing.T) {
 			g.alive(t)
 		})
 	}
+}
+
+// halt stops the proxy and waits until each of its threads stands.
+func (g *ground) halt(t *testing.T) {
+	t.Helper()
+	if err := g.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	proc.Until(t, "the proxy to stand still", func() error {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", g.PID()))
+		if err != nil || len(threads) == 0 {
+			return fmt.Errorf("no threads: %w", err)
+		}
+		for _, path := range threads {
+			text, err := os.ReadFile(path)
+			if _, state, ok := strings.Cut(string(text), ") "); err == nil && ok && state[0] != 'T' {
+				return fmt.Errorf("%s", text)
+			}
+		}
+		return nil
+	})
+}
+
+// arrived is nil once the kernel of the other side has all that was sent on a TCP
+// connection, or the connection is no more.
+func arrived(conn net.Conn) error {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	const closed = 7 // TCP_CLOSE of the kernel's tcp_states.h
+	var unacked int
+	var info *unix.TCPInfo
+	var err1, err2 error
+	err = raw.Control(func(fd uintptr) {
+		unacked, err1 = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ)
+		info, err2 = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	})
+	if err := errors.Join(err, err1, err2); err != nil {
+		return err
+	}
+	if unacked > 0 && info.State != closed {
+		return fmt.Errorf("%d bytes are under way", unacked)
+	}
+	return nil
 }
 
 // A request that must not be done twice is not sent twice (RFC 9110 section 9.2.2), also

@@ -53,7 +53,7 @@ func TestUnixListenerAndUnixUpstream(t *testing.T) {
 
 func TestIPv6ListenerAndUpstream(t *testing.T) {
 	if ln, err := net.Listen("tcp", "[::1]:0"); err != nil {
-		proc.Skip(t, "no IPv6 loopback: "+err.Error())
+		t.Skip("no IPv6 loopback: ", err)
 	} else {
 		ln.Close()
 	}

@@ -1,5 +1,5 @@
-// Package proc is the harness of the process tests: it starts a proxy on ports of the
-// kernel's choice, talks to it over raw sockets, plays its backends, and checks after
+// Package proc is the harness of the process tests: it starts a proxy on ports of its
+// own, talks to it over raw sockets, plays its backends, and checks after
 // every test that nothing leaked and nothing alarming was logged.
 package proc
 
@@ -14,7 +14,7 @@ import (
 
 // Patience is how long the harness waits for anything that must happen. It is a
 // deadline, never a measurement: only a failing test gets to see it pass.
-const Patience = 20 * time.Second
+const Patience = 60 * time.Second
 
 // Command says how to launch a process.
 type Command struct {

@@ -1,16 +1,19 @@
 package proc
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"holdfast/test/port"
 )
 
 // Kind is which proxy a test runs against.
@@ -34,6 +37,8 @@ type Spec struct {
 	Vars map[string]string
 	// Connections is worker_connections; zero means 4096.
 	Connections int
+	// Workers is worker_processes; zero means 2.
+	Workers int
 	// User runs the proxy as somebody else; nil keeps the caller.
 	User *syscall.Credential
 }
@@ -166,7 +171,8 @@ func (p *Proxy) render(spec Spec) (string, error) {
 		connections = 4096
 	}
 	var text strings.Builder
-	text.WriteString("worker_processes 2;\npid proxy.pid;\nerror_log logs/error.log info;\n")
+	fmt.Fprintf(&text, "worker_processes %d;\n", cmp.Or(spec.Workers, 2))
+	text.WriteString("pid proxy.pid;\nerror_log logs/error.log info;\n")
 	if p.Kind == Holdfast {
 		text.WriteString("admin 127.0.0.1:{{port:admin}};\n")
 	} else {
@@ -207,24 +213,13 @@ func (p *Proxy) value(match string, spec Spec) (string, error) {
 		return "", fmt.Errorf("unknown placeholder %s", match)
 	}
 	if p.ports[name] == "" {
-		port, err := FreePort()
+		free, err := port.Free()
 		if err != nil {
 			return "", err
 		}
-		p.ports[name] = port
+		p.ports[name] = strconv.Itoa(free)
 	}
 	return p.ports[name], nil
-}
-
-// FreePort asks the kernel for a TCP port that is free now on 127.0.0.1.
-func FreePort() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	return port, err
 }
 
 // Port is the port picked for {{port:name}}.

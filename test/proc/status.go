@@ -34,6 +34,7 @@ type Totals struct {
 	UpstreamReuses   int64        `json:"upstream_reuses"`
 	UpstreamIdle     int64        `json:"upstream_idle"`
 	BufsOut          int64        `json:"bufs_out"`
+	BufBytes         int64        `json:"buf_bytes"`
 	PipesOut         int64        `json:"pipes_out"`
 	RequestsOut      int64        `json:"requests_out"`
 }

@@ -73,7 +73,7 @@ func TestEchoServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(60 * time.Second))
 	br := bufio.NewReader(c)
 	io.WriteString(c, wire.UpgradeRequest("x", "/"))
 	h, err := wire.ReadHead(br)

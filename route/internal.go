@@ -1,0 +1,45 @@
+package route
+
+import "holdfast/httpparse"
+
+// SetPath makes uri, which is copied, the path of the request (try_files); its arguments
+// stay.
+func (e *Env) SetPath(uri []byte) {
+	e.URI = e.keep(uri)
+	e.internal = true
+}
+
+// AppendFolderRedirect appends the redirect to e.URI with a "/" behind it, for a folder
+// that was asked for by its name alone.
+func AppendFolderRedirect(dst []byte, e *Env, form ReplyForm) []byte {
+	url := httpparse.AppendEscapedPath(e.borrow(), e.URI)
+	url = append(url, '/')
+	if len(e.Args) > 0 {
+		url = append(url, '?')
+		url = append(url, e.Args...)
+	}
+	dst = appendRedirect(dst, e, 301, url, form)
+	e.giveBack(url)
+	return dst
+}
+
+// NeverUpgrades reports whether the configuration keeps upgrades from the upstream:
+// proxy_set_header Upgrade "".
+func (p *Proxy) NeverUpgrades() bool {
+	text, literal := p.request.upgrade.value.Const()
+	return p.request.upgrade.written && literal && text == ""
+}
+
+// Empty reports whether r has a status and no text, so that error_page may answer.
+func (r *Return) Empty() bool {
+	text, literal := r.text.Const()
+	return literal && text == "" && r.Code >= 400
+}
+
+// RedirectStatus is the status of a page that Redirects.
+func (p *ErrorPage) RedirectStatus() int {
+	if isRedirect(p.Overwrite) {
+		return p.Overwrite
+	}
+	return 302
+}

@@ -1,0 +1,99 @@
+package shard
+
+import (
+	"holdfast/observe"
+	"holdfast/route"
+	"holdfast/upstream"
+)
+
+// refuse answers a request with an error: by what error_page says, or with a page of
+// ours. Whatever connection to an upstream there is ends.
+func (sh *Shard) refuse(s *Session, status int) {
+	r := sh.cold(s)
+	if !sh.errorPage(s, r, status) {
+		sh.replyError(s, r, status)
+	}
+}
+
+// replyError answers with a page of ours.
+func (sh *Shard) replyError(s *Session, r *Request, status int) {
+	r.status = 0
+	form := sh.beginReply(s, r, status)
+	sh.finishReply(s, r, status, route.AppendError(sh.out[:0], &r.env, status, form))
+}
+
+// errorPage lets error_page answer, if it has something for status.
+func (sh *Shard) errorPage(s *Session, r *Request, status int) bool {
+	p := r.pageFor(status)
+	if p == nil || s.has(flagRefused) {
+		return false
+	}
+	r.paged, r.failed = true, status
+	sh.leaveExchange(s, r)
+	switch {
+	case p.Overwrite == route.KeepStatus:
+		r.status = status
+	default:
+		r.status = p.Overwrite
+	}
+	switch {
+	case p.Redirects():
+		r.status = 0
+		form := sh.beginReply(s, r, status)
+		out := route.AppendErrorRedirect(sh.out[:0], &r.env, p, form)
+		sh.finishReply(s, r, p.RedirectStatus(), out)
+	case p.Named != "":
+		sh.goNamed(s, r, p.Named)
+	default:
+		sh.dropBody(r)
+		sh.goInside(s, r, p.Target(&r.env))
+	}
+	return true
+}
+
+// pageFor is what error_page says about status; nil where it has no say.
+func (r *Request) pageFor(status int) *route.ErrorPage {
+	set := r.settings()
+	if r.paged && !set.RecursiveErrorPages {
+		return nil
+	}
+	return set.ErrorPages.For(status)
+}
+
+// intercepts reports whether error_page answers instead of the upstream
+// (proxy_intercept_errors).
+func (r *Request) intercepts() bool {
+	return r.resp.Status >= 300 && r.settings().InterceptErrors && r.pageFor(r.resp.Status) != nil
+}
+
+// intercept answers with an error page in the place of the upstream's response.
+func (sh *Shard) intercept(s *Session, r *Request) {
+	r.group.OK(r.peer)
+	sh.countOutcome(r, observe.OutcomeRefused)
+	sh.keepRespHead(r)
+	r.env.UpstreamResponseMs = sh.nowMs - r.tryMs
+	sh.refuse(s, r.resp.Status)
+}
+
+// leaveExchange ends what there was with an upstream, so that another may be asked.
+func (sh *Shard) leaveExchange(s *Session, r *Request) {
+	sh.countPeerBytes(r)
+	sh.dropUpstream(s)
+	if r.up.pending() {
+		sh.drop(&r.up)
+	}
+	r.choice = upstream.Choice{}
+	r.tries = 0
+}
+
+// dropBody makes the request a GET without a body: that of an error page.
+func (sh *Shard) dropBody(r *Request) {
+	r.asGet = true
+	r.cut = r.cut || !r.up.ended
+	r.expects = false
+	sh.drop(&r.up)
+	if r.body != 0 {
+		sh.bufs.Put(r.body)
+		r.body = 0
+	}
+}

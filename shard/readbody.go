@@ -1,0 +1,153 @@
+package shard
+
+import (
+	"holdfast/httpparse"
+	"holdfast/internal/sys"
+	"holdfast/observe"
+	"holdfast/relay"
+)
+
+// holdsBody takes what came of the request body with its head, and decides whether the
+// rest is waited for (proxy_request_buffering). It returns true when the session has
+// left its state. What is held can be sent to another peer.
+func (sh *Shard) holdsBody(s *Session, r *Request) bool {
+	set := r.settings()
+	if set.PassTrailers {
+		r.up.keepTrailers()
+	}
+	if !sh.takeGlued(s, r) {
+		return true
+	}
+	limit := set.ClientBodyBufferSize
+	if r.up.ended || !set.RequestBuffering || r.up.left+r.up.read > limit || sh.bufs.Full() {
+		return false
+	}
+	sh.setState(s, ReadBody)
+	sh.sendContinue(s, r)
+	r.wait = waitNone
+	sh.await(s, r, waitClientBody)
+	return true
+}
+
+// takeGlued takes the part of the request body that came with the head. A body with a
+// length that is there whole stays where it is. false means that it was refused.
+func (sh *Shard) takeGlued(s *Session, r *Request) bool {
+	buf := sh.headBuf(r)
+	if buf.Len() == 0 {
+		return true
+	}
+	payload, trailers, used, perr := r.up.decode(buf.Bytes())
+	r.env.RequestLength += int64(used)
+	if !sh.bodyFits(s, r, perr) {
+		return false
+	}
+	buf.R += used
+	if r.up.ended && r.up.framing.Kind == httpparse.BodyLength {
+		r.glued = len(payload)
+	} else {
+		sh.holdBody(r, payload, trailers)
+	}
+	sh.bodyHeld(r)
+	return true
+}
+
+func (sh *Shard) holdBody(r *Request, payload, trailers []byte) {
+	if len(payload) > 0 {
+		sh.store(&r.body, payload)
+	}
+	sh.keepTrailers(&r.up, trailers)
+}
+
+// bodyHeld notes when all of the body is at hand. One that came in chunks gets a length
+// where bodies are to be held anyway, unless there are trailers, which need the chunks.
+func (sh *Shard) bodyHeld(r *Request) {
+	if !r.up.ended {
+		return
+	}
+	r.whole = true
+	known := r.settings().RequestBuffering || r.proxy.Minor == 0
+	if known && r.up.framing.Kind == httpparse.BodyChunked && r.up.trailers == 0 {
+		r.up.framing = httpparse.Framing{Kind: httpparse.BodyLength, Length: r.up.read}
+		r.up.rechunk = false
+	}
+}
+
+// appendHeld appends what is held of the request body as the upstream gets it.
+func (sh *Shard) appendHeld(r *Request, out []byte) []byte {
+	if r.asGet {
+		return out
+	}
+	if r.body != 0 {
+		out = r.up.appendPayload(out, sh.bufs.At(r.body).Bytes())
+	} else if r.glued > 0 {
+		out = r.up.appendPayload(out, sh.headBuf(r).B[r.req.HeadLen:r.req.HeadLen+r.glued])
+	}
+	if r.whole && r.up.rechunk {
+		out, _ = sh.appendEnd(&r.up, out)
+	}
+	return out
+}
+
+// onReadBody holds the request body until it is whole or larger than what may be held;
+// then the upstream is asked.
+func (sh *Shard) onReadBody(s *Session) (again bool) {
+	r := sh.cold(s)
+	if _, ok := sh.flush(&s.Down, &r.down); !ok { // a 100
+		sh.clientWriteFailed(s)
+		return false
+	}
+	for range pumpRounds {
+		switch {
+		case r.up.ended, r.up.read > r.settings().ClientBodyBufferSize, sh.bufs.Full():
+			sh.startProxy(s, r)
+			return true
+		case s.Down.Bits&relay.CanRead == 0:
+			sh.await(s, r, waitClientBody)
+			return false
+		}
+		if !sh.readBodyHeld(s, r) {
+			return s.state != Closed
+		}
+	}
+	sh.await(s, r, waitClientBody)
+	sh.enqueue(s)
+	return false
+}
+
+// readBodyHeld reads once and holds what came. false means that the session has left
+// its state.
+func (sh *Shard) readBodyHeld(s *Session, r *Request) bool {
+	raw := sh.mover.Scratch
+	if r.up.framing.Kind == httpparse.BodyLength && r.up.left < int64(len(raw)) {
+		raw = raw[:r.up.left]
+	}
+	n, errno := sys.Read(s.Down.FD, raw)
+	if errno == sys.EAGAIN {
+		s.Down.Bits &^= relay.CanRead
+		return true
+	}
+	if errno != 0 || n == 0 {
+		sh.clientAborted(s, r, errno)
+		return false
+	}
+	payload, trailers, used, perr := r.up.decode(raw[:n])
+	r.env.RequestLength += int64(used)
+	if !sh.bodyFits(s, r, perr) {
+		return false
+	}
+	surplus := raw[used:n]
+	if len(surplus) > 0 {
+		sh.store(&r.ahead, surplus)
+	}
+	sh.holdBody(r, payload, trailers)
+	sh.bodyHeld(r)
+	return true
+}
+
+// refuseBody answers a request body that breaks its coding.
+func (sh *Shard) refuseBody(s *Session, perr httpparse.Error) {
+	s.cause(observe.ReasonBadRequest, observe.SideClient)
+	sh.logError(s, observe.LevelInfo, "client sent an invalid body:", []byte(perr.String()))
+	sh.cold(s).broken = true
+	sh.refuse(s, perr.Status())
+}
