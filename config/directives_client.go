@@ -27,8 +27,9 @@ func clientDirectives() []Directive {
 		},
 		{
 			Name: "reset_timedout_connection", Contexts: ctxAll, Args: "on | off", Default: "off",
-			Doc: "Ends connections that timed out, and those of return 444, with a reset, which frees what the kernel holds.",
-			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.ResetTimedout }),
+			Doc:       "Ends the connections of clients that don't read with a reset, which frees what the kernel holds.",
+			Deviation: "Clients that get a 408 are not reset, nor are those of return 444.",
+			min:       1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.ResetTimedout }),
 		},
 		{
 			Name: "websocket_strict", Contexts: ctxAll, Args: "on | off", Default: "on",

@@ -11,7 +11,8 @@ func fileDirectives() []Directive {
 		},
 		{
 			Name: "alias", Contexts: CtxLocation, Args: "path",
-			Doc:       "The folder that takes the place of the location's prefix; in a location with a regular expression, the file.",
+			Doc: "The folder that takes the place of the location's prefix; in a location with a regular expression, " +
+				"the file.",
 			Deviation: "A relative path is joined to the prefix of holdfast.",
 			min:       1, max: 1, read: readRoot,
 		},

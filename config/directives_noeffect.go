@@ -70,7 +70,8 @@ func noEffectDirectives() []Directive {
 			proxy_cache_key proxy_cache_lock proxy_cache_lock_age proxy_cache_lock_timeout
 			proxy_cache_max_range_offset proxy_cache_methods proxy_cache_min_uses proxy_cache_path
 			proxy_cache_revalidate proxy_cache_use_stale proxy_cache_valid proxy_no_cache`},
-		{ctxAll, "fields of the upstream do not steer the proxy", `proxy_ignore_headers`},
+		{ctxAll, "of the fields that steer nginx only X-Accel-Buffering is heard, which changes no byte", `
+			proxy_ignore_headers`},
 		{ctxAll, "TLS to the upstream is not in this version, and proxy_pass https:// is refused", `
 			proxy_ssl_certificate proxy_ssl_certificate_cache proxy_ssl_certificate_key proxy_ssl_ciphers
 			proxy_ssl_conf_command proxy_ssl_crl proxy_ssl_key_log proxy_ssl_name proxy_ssl_password_file

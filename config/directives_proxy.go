@@ -89,7 +89,7 @@ func bufferDirectives() []Directive {
 			Name: "proxy_pass_trailers", Contexts: ctxAll, Args: "on | off", Default: "off",
 			Doc: "Passes trailer fields, those of requests and of responses.",
 			Deviation: "In nginx those of responses only. Fields about framing, routing, authentication, caching and " +
-				"content are dropped. The client gets them if it asks with TE: trailers.",
+				"content are dropped.",
 			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.Proxy.PassTrailers }),
 		},
 		{

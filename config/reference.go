@@ -16,8 +16,8 @@ holdfast reads nginx.conf. Where nothing is said below, a directive means what i
 defaults, the same inheritance and the same value syntax (sizes ` + "`512`, `8k`, `1m`" + `; times ` +
 	"`60s`, `1m30s`, `500ms`" + `).
 
-- Relative paths: ` + "`include`" + ` looks beside the main configuration file; logs and the pid file are joined to the
-  prefix, ` + "`" + DefaultPrefix + "`" + ` unless ` + "`-p`" + ` says otherwise.
+- Relative paths: ` + "`include`" + ` looks beside the main configuration file; the rest is joined to the prefix,
+  ` + "`" + DefaultPrefix + "`" + ` unless ` + "`-p`" + ` says otherwise.
 - Times beyond 100 years count as 100 years.
 - The order of directives within a block does not matter.
 - Regular expressions are those of RE2, which match in linear time: no lookaround, no backreferences.

@@ -122,7 +122,8 @@ func TestBuildSettings(t *testing.T) {
 		got.AccessLogs[0].Format.Escape != route.EscapeJSON || got.AccessLogs[1].Format.Escape != route.EscapeDefault {
 		t.Errorf("access logs %+v", got.AccessLogs)
 	}
-	policy := shard.Policy{TunnelReadMs: 16_000, TunnelBlockedMs: 15_000, LingerMs: 12_000, LingerReadMs: 13_000, Logs: 1 << 2}
+	policy := shard.Policy{TunnelReadMs: 16_000, TunnelBlockedMs: 15_000, LingerMs: 12_000, LingerReadMs: 13_000,
+		KeepaliveMinMs: 20_000, Logs: 1 << 2}
 	if *policies.At(got.Policy) != policy {
 		t.Errorf("policy %+v, want %+v", *policies.At(got.Policy), policy)
 	}

@@ -62,16 +62,22 @@ func refused(t *testing.T, err error, fragments ...string) {
 	}
 }
 
-// shardOf tells which listener takes a connection: the sockets of shards wait in order.
-func takes(t *testing.T, s *sockets, listener int) bool {
+// taker waits until a listener has got a connection, and tells which one.
+func taker(t *testing.T, s *sockets) (listener int) {
 	t.Helper()
-	for _, fds := range s.tcp {
-		if fd, errno := sys.Accept(fds[listener]); errno == 0 {
-			sys.Close(fd)
-			return true
+	until(t, "the connection at a listener", func() bool {
+		for _, fds := range s.tcp {
+			for i, l := range fds {
+				if fd, errno := sys.Accept(l); errno == 0 {
+					sys.Close(fd)
+					listener = i
+					return true
+				}
+			}
 		}
-	}
-	return false
+		return false
+	})
+	return listener
 }
 
 func dial(t *testing.T, address string) net.Conn {
@@ -87,11 +93,11 @@ func TestWildcardBesideAddress(t *testing.T) {
 	s, err := open(t, fmt.Sprintf("%d", port), fmt.Sprintf("127.0.0.1:%d", port))
 	must(t, err)
 	dial(t, fmt.Sprintf("127.0.0.1:%d", port))
-	if !takes(t, s, 1) || takes(t, s, 0) {
+	if taker(t, s) != 1 {
 		t.Error("the connection to the address did not come to its own listener")
 	}
 	dial(t, fmt.Sprintf("127.0.0.2:%d", port))
-	if !takes(t, s, 0) {
+	if taker(t, s) != 0 {
 		t.Error("another address does not come to the wildcard")
 	}
 }
@@ -108,11 +114,11 @@ func TestBothFamiliesOnOnePort(t *testing.T) {
 			s, err := open(t, fmt.Sprintf("[::]:%d ipv6only=%s", port, only), fmt.Sprintf("*:%d", port))
 			must(t, err)
 			dial(t, fmt.Sprintf("127.0.0.1:%d", port))
-			if !takes(t, s, 1) {
+			if taker(t, s) != 1 {
 				t.Error("IPv4 does not come to its own wildcard")
 			}
 			dial(t, fmt.Sprintf("[::1]:%d", port))
-			if !takes(t, s, 0) {
+			if taker(t, s) != 0 {
 				t.Error("IPv6 does not come to its own wildcard")
 			}
 		})

@@ -66,6 +66,9 @@ func TestSocketOwner(t *testing.T) {
 	} {
 		t.Run(c.network+" "+filepath.Base(c.address), func(t *testing.T) {
 			l, err := net.Listen(c.network, c.address)
+			if err != nil && strings.HasPrefix(c.address, "[") {
+				t.Skip("no IPv6 here:", err)
+			}
 			must(t, err)
 			defer l.Close()
 			var addr config.Addr

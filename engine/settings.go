@@ -74,6 +74,7 @@ func (b *builder) policy(r *route.Settings, at config.Position) uint16 {
 		TunnelBlockedMs: r.TunnelBlockedTimeout,
 		LingerMs:        r.LingeringTime,
 		LingerReadMs:    r.LingeringTimeout,
+		KeepaliveMinMs:  r.KeepaliveMinTimeout,
 		DeadPeers:       r.ProxySocketKeepalive,
 	}
 	if r.TunnelSendTimeout > 0 {

@@ -11,12 +11,13 @@ import (
 // body once Fields and the caller's buffers have grown.
 func TestNoAllocation(t *testing.T) {
 	const answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
 	req, reqBuf := parsedRequest(t, browserUpgrade)
 	resp, respBuf := parsedResponse(t, answer)
 	chunks := []byte("5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nA: b\r\n\r\n")
 	room := make([]byte, 0, 256)
 	piece := make([]byte, len(chunks))
+	fields := make([]httpparse.Field, 0, 8)
 
 	checks := map[string]func(){
 		"request in two pieces": func() {
@@ -54,6 +55,9 @@ func TestNoAllocation(t *testing.T) {
 			if !resp.SwitchOK(respBuf, req, reqBuf, true) {
 				t.Error("no switch")
 			}
+			if !req.AsksWebSocket(reqBuf) || req.CheckWebSocket(reqBuf) != httpparse.OK {
+				t.Error("no handshake")
+			}
 		},
 		"path": func() {
 			out, err := httpparse.NormalizePath(room, []byte("/a/%2e%2e/b//c%20d"), true)
@@ -77,6 +81,19 @@ func TestNoAllocation(t *testing.T) {
 			}
 			if len(httpparse.AppendChunkHeader(room, 65536)) != 7 {
 				t.Error("chunk header")
+			}
+		},
+		"chunks with trailers": func() {
+			copy(piece, chunks)
+			var c httpparse.Chunked
+			c.KeepTrailers()
+			n, _, done, err := c.Decode(piece)
+			if n != 11 || !done || err != httpparse.OK || c.Kept() != len("A: b\r\n") {
+				t.Error(n, done, err, c.Kept())
+			}
+			fields, err = httpparse.ParseFields(piece[n:n+c.Kept()], fields, 0)
+			if len(fields) != 1 || err != httpparse.OK {
+				t.Error(len(fields), err)
 			}
 		},
 	}

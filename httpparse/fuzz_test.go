@@ -3,9 +3,13 @@ package httpparse_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"net/http/httputil"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,8 +48,24 @@ func checkAgainst(t *testing.T, m message) {
 	}
 }
 
+// addGoldens adds the inputs of testdata/*.md that are of one kind.
+func addGoldens(f *testing.F, kind string, add func(in []byte)) {
+	names, _ := filepath.Glob("testdata/*.md")
+	for _, name := range names {
+		cases, _ := readGolden(f, name)
+		for _, g := range cases {
+			for i, in := range g.inputs {
+				if strings.HasPrefix(g.kinds[i], kind) && len(in) < 1024 {
+					add([]byte(in))
+				}
+			}
+		}
+	}
+}
+
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte(browserUpgrade))
+	addGoldens(f, "request", func(in []byte) { f.Add(in) })
 	f.Fuzz(func(t *testing.T, in []byte) {
 		checkCuts(t, new(httpparse.Request), in)
 		checkAgainst(t, message{in: in})
@@ -59,15 +79,14 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		host, port, err := httpparse.ParseHost(r.Authority(in, target))
-		if err == httpparse.OK && (len(host) == 0 || len(port) > 0 && !bytes.HasSuffix(in[:r.HeadLen], port) &&
-			!bytes.Contains(in[:r.HeadLen], port)) {
+		if err == httpparse.OK && (len(host) == 0 || strings.Trim(string(port), "0123456789") != "") {
 			t.Fatalf("host %q, port %q", host, port)
 		}
 	})
 }
 
 func FuzzResponse(f *testing.F) {
-	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: a=b\r\n\r\nhello"), false)
+	addGoldens(f, "response", func(in []byte) { f.Add(in, len(in)%3 == 0) })
 	f.Fuzz(func(t *testing.T, in []byte, toHead bool) {
 		checkCuts(t, new(httpparse.Response), in)
 		m := message{in: in, response: true, method: "GET"}
@@ -137,18 +156,18 @@ func recoded(d decoded, size int) (out []byte) {
 // FuzzChunked wants one outcome however a body is cut and whether or not its trailers
 // are kept, the body that net/http reads, and the same body and trailers once coded anew.
 func FuzzChunked(f *testing.F) {
-	f.Add([]byte("5;a=b\r\nhello\r\n0\r\nA: b\r\n\r\nrest"), byte(3))
+	addGoldens(f, "chunked", func(in []byte) { f.Add(in, byte(3)) })
 	f.Fuzz(func(t *testing.T, in []byte, size byte) {
 		whole := dechunk(in, true, len(in))
 		outcome := whole.String()
 		for _, ends := range [][]int{upTo(len(in)), {len(in) / 2, len(in)}, {len(in) / 3, len(in)}} {
-			if got := dechunk(in, true, ends...).String(); len(in) > 0 && got != outcome {
+			if got := dechunk(in, true, ends...); len(in) > 0 && !got.equal(whole) {
 				t.Fatalf("cut at %v:\n got %s\nwant %s", ends, got, outcome)
 			}
 		}
 		dropping := whole
 		dropping.trailers = nil
-		if got := dechunk(in, false, len(in)).String(); got != dropping.String() || strings.Contains(outcome, "broken") {
+		if got := dechunk(in, false, len(in)); !got.equal(dropping) || strings.HasPrefix(outcome, "broken") {
 			t.Fatalf("trailers dropped:\n%s\nkept:\n%s", got, outcome)
 		}
 		if !whole.done {
@@ -248,4 +267,93 @@ func badPath(uri string, merge bool) string {
 		return "NUL"
 	}
 	return ""
+}
+
+// handshakeOK is RFC 6455 section 4.2.1 said once more, over net/http's fields.
+func handshakeOK(method string, minor uint8, header http.Header, f httpparse.Framing) bool {
+	versions, keys := header["Sec-Websocket-Version"], header["Sec-Websocket-Key"]
+	if method != "GET" || minor == 0 || f.Kind == httpparse.BodyChunked || f.Length > 0 || len(versions) != 1 ||
+		versions[0] != "13" || len(keys) != 1 || len(keys[0]) != 24 {
+		return false
+	}
+	nonce, err := base64.StdEncoding.DecodeString(keys[0])
+	return err == nil && len(nonce) == 16
+}
+
+// elements are those of a list field, the empty ones left out.
+func elements(header http.Header, name string) (list []string) {
+	for _, value := range header[name] {
+		for element := range strings.SplitSeq(value, ",") {
+			if element = strings.Trim(element, " \t"); element != "" {
+				list = append(list, element)
+			}
+		}
+	}
+	return list
+}
+
+// answerOK is RFC 6455 section 4.1 said once more: what a client takes.
+func answerOK(asked, answer http.Header) bool {
+	if keys := asked["Sec-Websocket-Key"]; len(keys) == 1 {
+		sum := sha1.Sum([]byte(keys[0] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+		accepts := answer["Sec-Websocket-Accept"]
+		if len(accepts) != 1 || accepts[0] != base64.StdEncoding.EncodeToString(sum[:]) {
+			return false
+		}
+	}
+	offered := map[string]bool{}
+	for _, extension := range elements(asked, "Sec-Websocket-Extensions") {
+		name, _, _ := strings.Cut(extension, ";")
+		offered[asciiLower(strings.Trim(name, " \t"))] = true
+	}
+	for _, extension := range elements(answer, "Sec-Websocket-Extensions") {
+		name, _, _ := strings.Cut(extension, ";")
+		if !offered[asciiLower(strings.Trim(name, " \t"))] {
+			return false
+		}
+	}
+	chosen := answer["Sec-Websocket-Protocol"]
+	return len(chosen) == 0 ||
+		len(chosen) == 1 && slices.Contains(elements(asked, "Sec-Websocket-Protocol"), chosen[0])
+}
+
+// asciiLower is text with its ASCII letters in lower case and every other byte kept.
+func asciiLower(text string) string {
+	b := []byte(text)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// FuzzWebSocket wants the handshakes judged as RFC 6455 says it a second time.
+func FuzzWebSocket(f *testing.F) {
+	f.Fuzz(func(t *testing.T, asking, answer []byte) {
+		var req httpparse.Request
+		if done, err := req.Parse(asking); !done || err != httpparse.OK {
+			return
+		}
+		kind, asks, check := req.Upgrade(asking), req.AsksWebSocket(asking), req.CheckWebSocket(asking)
+		framing, framingErr := req.Framing(asking)
+		header := headerOf(asking, req.Fields)
+		ok := framingErr == httpparse.OK && handshakeOK(string(req.Method.Of(asking)), req.Minor, header, framing)
+		if (check == httpparse.OK) != ok || kind == httpparse.UpgradeWebSocket && !asks {
+			t.Fatalf("%s: %v", describe(&req, asking, httpparse.OK), check)
+		}
+		var resp httpparse.Response
+		if done, err := resp.Parse(answer); !done || err != httpparse.OK {
+			return
+		}
+		loose, strict := resp.SwitchOK(answer, &req, asking, false), resp.SwitchOK(answer, &req, asking, true)
+		want := loose
+		if kind == httpparse.UpgradeWebSocket {
+			want = loose && answerOK(header, headerOf(answer, resp.Fields))
+		}
+		if strict != want || loose && (kind == httpparse.UpgradeNone || resp.Status != 101) {
+			t.Fatalf("%s%sswitch %v, strict %v", describe(&req, asking, httpparse.OK), describe(&resp, answer, httpparse.OK),
+				loose, strict)
+		}
+	})
 }

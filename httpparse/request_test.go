@@ -80,7 +80,7 @@ func TestHeadTooLarge(t *testing.T) {
 	} {
 		in := []byte(start + long)
 		for _, ends := range [][]int{{len(in)}, {httpparse.MaxHead, len(in)}} {
-			if got := feed(p, in, ends...); got != verdict(httpparse.ErrHeadTooLarge) {
+			if got := feed(p, in, ends...); got != describe(p, nil, httpparse.ErrHeadTooLarge) {
 				t.Errorf("%q: %s", start, got)
 			}
 		}

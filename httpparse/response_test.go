@@ -18,7 +18,7 @@ func TestResponseFields(t *testing.T) {
 		t.Errorf("X-Other: %q %v", value, ok)
 	}
 	r.MaxFields = 2
-	if got := feed(r, buf, len(buf)); got != verdict(httpparse.ErrTooManyFields) {
+	if got := feed(r, buf, len(buf)); got != badGateway(httpparse.ErrTooManyFields) {
 		t.Errorf("limit of 2: %s", got)
 	}
 }

@@ -39,18 +39,17 @@ const incomplete = "incomplete\n"
 // describe renders a head and everything that can be asked of it, so that two outcomes
 // compare as text.
 func describe(p head, buf []byte, err httpparse.Error) string {
-	if err != httpparse.OK {
-		return verdict(err)
-	}
 	switch p := p.(type) {
 	case *httpparse.Request:
-		return describeRequest(p, buf)
+		if err == httpparse.OK {
+			return describeRequest(p, buf)
+		}
 	case *responseTo:
-		return describeResponse(&p.Response, buf, p.method)
+		return describeResponse(&p.Response, buf, p.method, err)
 	case *httpparse.Response:
-		return describeResponse(p, buf, httpparse.MethodGet)
+		return describeResponse(p, buf, httpparse.MethodGet, err)
 	}
-	return "no head"
+	return verdict(err)
 }
 
 func describeRequest(r *httpparse.Request, buf []byte) string {
@@ -70,12 +69,15 @@ func describeRequest(r *httpparse.Request, buf []byte) string {
 	return b.String()
 }
 
-func describeResponse(r *httpparse.Response, buf []byte, method httpparse.MethodID) string {
+func describeResponse(r *httpparse.Response, buf []byte, method httpparse.MethodID, err httpparse.Error) string {
 	var b strings.Builder
+	if err != httpparse.OK {
+		return badGateway(err)
+	}
 	fmt.Fprintf(&b, "HTTP/1.%d %d %q\n", r.Minor, r.Status, visible(r.Reason.Of(buf)))
 	writeFields(&b, buf, r.Fields)
 	framing, err := r.Framing(buf, method)
-	fmt.Fprintf(&b, "head %d bytes, %s, %s\n%s", r.HeadLen, body(framing), connection(r.KeepAlive(buf)), verdict(err))
+	fmt.Fprintf(&b, "head %d bytes, %s, %s\n%s", r.HeadLen, body(framing), connection(r.KeepAlive(buf)), badGateway(err))
 	return b.String()
 }
 
@@ -86,7 +88,15 @@ func writeFields(b *strings.Builder, buf []byte, fields []httpparse.Field) {
 	}
 }
 
-// verdict names the status that a request gets; for a response it is 502 in any case.
+// badGateway is verdict for a response: whoever asked gets a 502.
+func badGateway(err httpparse.Error) string {
+	if err == httpparse.OK {
+		return verdict(err)
+	}
+	return fmt.Sprintf("refused: %v, 502\n", err)
+}
+
+// verdict names the status that a refused request gets.
 func verdict(err httpparse.Error) string {
 	if err == httpparse.OK {
 		return "accepted\n"

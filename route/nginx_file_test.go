@@ -529,3 +529,51 @@ func TestNginxErrorPages(t *testing.T) {
 		}
 	}
 }
+
+// What goes upstream after an error page, by nginx's rules.
+func TestNginxProxiedErrorPages(t *testing.T) {
+	address := mirror(t)
+	dir := startNginx(t, strings.ReplaceAll(`server { listen unix:DIR/pages; server_name example.com;
+location /a/ { error_page 404 /page$uri?q=$arg_q; return 404; }
+location /b/ { error_page 404 /uri$uri; return 404; }
+location /c/ { error_page 404 @named; return 404; }
+location /page/ { proxy_pass http://MIRROR; }
+location /uri/ { proxy_pass http://MIRROR/r/; }
+location @named { proxy_pass http://MIRROR; } }`, "MIRROR", address))
+	c := newCompiler()
+	s := server(t, c, specs(t, c, []loc{
+		{text: "/page/", pass: "http://" + address}, {text: "/uri/", pass: "http://" + address + "/r/"},
+		{text: "@named", pass: "http://" + address},
+	}, nil))
+	pages, err := c.NewErrorPages([]route.ErrorPageSpec{
+		{Statuses: []int{1}, Target: "/page$uri?q=$arg_q"}, {Statuses: []int{2}, Target: "/uri$uri"},
+		{Statuses: []int{3}, Target: "@named"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, folder := range []string{"/a/", "/b/", "/c/"} {
+		for _, target := range []string{"x", "x%20y", "%25z?q=1", "?q=%20", "x%3Fy%23z?", "\xc3\xa9", "a//b/./c?q"} {
+			for _, method := range []string{"GET", "POST"} {
+				raw := method + strings.TrimPrefix(get(folder+target, "Connection: close"), "GET")
+				_, body := exchange(t, filepath.Join(dir, "pages"), raw)
+				want, _, _ := strings.Cut(body, "\r\n")
+				want = strings.ReplaceAll(want, "#", "%23") // there is no fragment in a request line
+				e := newEnv(t, raw)
+				e.Server = s
+				page := pages.For(i + 1)
+				form := route.RequestForm{Get: page.Named == ""}
+				if page.Named != "" {
+					e.Location = s.Named(page.Named)
+				} else {
+					e.SetInternal(page.Target(e))
+					e.Location, _ = s.Locate(e)
+				}
+				head, _ := e.Location.Proxy.AppendRequest(nil, e, form)
+				if got, _, _ := strings.Cut(string(head), "\r\n"); got != want {
+					t.Errorf("%q: got %q, nginx %q", raw, got, want)
+				}
+			}
+		}
+	}
+}

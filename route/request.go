@@ -125,9 +125,9 @@ func (p *Proxy) AppendRequest(dst []byte, e *Env, form RequestForm) ([]byte, Req
 	}
 	dst = appendMethod(dst, e, form.Get)
 	dst = append(dst, ' ')
-	dst = p.appendURI(dst, e)
+	dst = p.appendURI(dst, e, form.Get)
 	dst = append(dst, ' ', 'H', 'T', 'T', 'P', '/', '1', '.', '0'+sent.Minor, '\r', '\n')
-	dst = appendRendered(dst, e, "Host", p.request.host)
+	dst = p.appendHost(dst, e, sent.Minor)
 	for i := range p.request.set {
 		dst = appendRendered(dst, e, p.request.set[i].name, p.request.set[i].value)
 	}
@@ -157,6 +157,23 @@ func (p *Proxy) AppendRequest(dst []byte, e *Env, form RequestForm) ([]byte, Req
 	return append(dst, "\r\n"...), sent
 }
 
+// appendHost writes Host as configured. Where its variables render empty it is
+// $proxy_host in HTTP/1.1, which can't do without (RFC 9112 section 3.2).
+func (p *Proxy) appendHost(dst []byte, e *Env, minor uint8) []byte {
+	at := len(dst)
+	dst = appendRendered(dst, e, "Host", p.request.host)
+	if _, literal := p.request.host.Const(); len(dst) > at || minor == 0 || literal {
+		return dst
+	}
+	dst = append(dst, "Host: "...)
+	if p.dynamic {
+		dst = append(dst, e.target.hostField...)
+	} else {
+		dst = append(dst, p.Host...)
+	}
+	return append(dst, "\r\n"...)
+}
+
 // appendMethod writes the client's method, or GET where the request has become one.
 func appendMethod(dst []byte, e *Env, get bool) []byte {
 	if get && e.Req.MethodID != httpparse.MethodHead {
@@ -165,45 +182,19 @@ func appendMethod(dst []byte, e *Env, get bool) []byte {
 	return append(dst, e.Req.Method.Of(e.Head)...)
 }
 
-// appendTE writes what trailers and codings the upstream may use: as configured or, if
-// trailers are wanted here and by the client, that they are.
-func (p *Proxy) appendTE(dst []byte, e *Env, trailers bool) []byte {
-	switch {
-	case p.request.te.written:
-		return appendRendered(dst, e, "TE", p.request.te.value)
-	case trailers && httpparse.ListHas(e.Head, e.Req.Fields, httpparse.FieldTE, "trailers"):
-		return append(dst, "TE: trailers\r\n"...)
-	}
-	return dst
-}
-
-// appendExpect writes Expect, as configured or because the client awaits a 100, and
-// reports whether the upstream will send one before it gets the body.
-func (p *Proxy) appendExpect(dst []byte, e *Env, awaited bool) (out []byte, asked bool) {
-	const expect, value = "Expect: ", "100-continue"
-	if !p.request.expect.written {
-		if !awaited {
-			return dst, false
-		}
-		return append(dst, expect+value+"\r\n"...), true
-	}
-	at := len(dst)
-	dst = appendRendered(dst, e, "Expect", p.request.expect.value)
-	if len(dst) == at {
-		return dst, false
-	}
-	return dst, awaited && httpparse.EqualFold(dst[at+len(expect):len(dst)-len("\r\n")], value)
-}
-
 // appendURI writes the request target by nginx's rules (proxy_pass): rendered with
 // the URL if that has variables and a URI; the client's own if there is no URI; else
 // the URI in the place of what the location matched.
-func (p *Proxy) appendURI(dst []byte, e *Env) []byte {
+func (p *Proxy) appendURI(dst []byte, e *Env, get bool) []byte {
 	if p.dynamic && len(e.target.uri) > 0 {
 		return appendURIPart(dst, e.target.uri)
 	}
 	raw := e.RawTarget
-	if !e.internal && (p.uri == "" && len(raw) > 0 && raw[0] == '/' || string(raw) == "*") {
+	switch {
+	case e.internal:
+	case string(raw) == "*" && get:
+		return append(dst, '/') // only OPTIONS has a "*"
+	case p.uri == "" && len(raw) > 0 && raw[0] == '/', string(raw) == "*":
 		return append(dst, raw...)
 	}
 	dst = append(dst, p.uri...)
@@ -250,119 +241,6 @@ func appendFraming(dst []byte, framing httpparse.Framing) []byte {
 		return append(dst, "Transfer-Encoding: chunked\r\n"...)
 	}
 	return dst
-}
-
-// appendUpgrade appends the protocols to ask the upstream for; none means no upgrade.
-func (p *Proxy) appendUpgrade(dst []byte, e *Env, kind httpparse.UpgradeKind) []byte {
-	configured := &p.request.upgrade
-	text, literal := configured.value.Const()
-	switch {
-	case kind == httpparse.UpgradeNone, configured.written && literal && text == "":
-		return dst
-	case kind == httpparse.UpgradeWebSocket:
-		return append(dst, "websocket"...)
-	case !configured.written:
-		return dst
-	}
-	buf := configured.value.appendFieldValue(e.borrow(), e)
-	for rest := buf; ; {
-		var protocol []byte
-		if protocol, rest = httpparse.NextToken(rest); protocol == nil {
-			break
-		}
-		if !asksFor(e, protocol) || !literal && isH2C(protocol) {
-			continue
-		}
-		if len(dst) > 0 {
-			dst = append(dst, ", "...)
-		}
-		dst = append(dst, protocol...)
-	}
-	e.giveBack(buf)
-	return dst
-}
-
-// isH2C reports whether protocol is h2c, with or without a version (RFC 9110 section
-// 7.8: protocol-name ["/" protocol-version]).
-func isH2C(protocol []byte) bool {
-	name, _, _ := bytes.Cut(protocol, slash)
-	return httpparse.EqualFold(name, "h2c")
-}
-
-var slash = []byte("/")
-
-func listsH2C(protocols []byte) bool {
-	for {
-		var protocol []byte
-		if protocol, protocols = httpparse.NextToken(protocols); protocol == nil {
-			return false
-		}
-		if isH2C(protocol) {
-			return true
-		}
-	}
-}
-
-// asksFor reports whether the client's Upgrade lists protocol.
-func asksFor(e *Env, protocol []byte) bool {
-	asked := httpparse.ListTokens(e.Head, e.Req.Fields, httpparse.FieldUpgrade)
-	for {
-		name, ok := asked.Next()
-		if !ok {
-			return false
-		}
-		if bytes.EqualFold(name, protocol) {
-			return true
-		}
-	}
-}
-
-// appendConnection writes the Connection field of a request that is no upgrade; te says
-// that it must list TE.
-func (p *Proxy) appendConnection(dst []byte, e *Env, keepalive, te bool) (out []byte, closes bool) {
-	configured := &p.request.connection
-	start := len(dst)
-	dst = append(dst, "Connection: "...)
-	at := len(dst)
-	listsTE, empty := false, false
-	if configured.written {
-		buf := configured.value.appendFieldValue(e.borrow(), e)
-		empty = len(buf) == 0
-		for rest := buf; ; {
-			var token []byte
-			if token, rest = httpparse.NextToken(rest); token == nil {
-				break
-			}
-			// There is no Upgrade for it to point to.
-			if httpparse.EqualFold(token, "upgrade") {
-				continue
-			}
-			closes = closes || httpparse.EqualFold(token, "close")
-			listsTE = listsTE || httpparse.EqualFold(token, "te")
-			dst = appendListed(dst, at, token)
-		}
-		e.giveBack(buf)
-	}
-	if len(dst) == at && !keepalive && !empty {
-		dst, closes = append(dst, "close"...), true
-	}
-	if te && !listsTE {
-		dst = appendListed(dst, at, teToken)
-	}
-	if len(dst) == at {
-		return dst[:start], false
-	}
-	return append(dst, "\r\n"...), closes
-}
-
-var teToken = []byte("TE")
-
-// appendListed appends token to the list that begins at dst[at].
-func appendListed(dst []byte, at int, token []byte) []byte {
-	if len(dst) > at {
-		dst = append(dst, ", "...)
-	}
-	return append(dst, token...)
 }
 
 // appendClientFields appends the client's fields that go on.

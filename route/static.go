@@ -86,16 +86,20 @@ func (c *Compiler) NewStatic(spec *StaticSpec) (*Static, error) {
 	return s, nil
 }
 
-// AppendPath appends the name of the file that e.URI stands for. Where that has a NUL,
-// which no file's name can have, nothing is appended. Segments ".." that variables
-// bring, and symbolic links, are the caller's affair.
+// noFile takes the place of names with a NUL: it is not there, nor is anything that the
+// caller puts behind it.
+const noFile = "/dev/null/"
+
+// AppendPath appends the name of the file that e.URI stands for. It has no NUL: a name
+// with one, which only variables can bring, becomes one that is not there. Segments ".."
+// that variables bring, and symbolic links, are the caller's affair.
 func (s *Static) AppendPath(dst []byte, e *Env) []byte {
 	at := len(dst)
 	dst = s.appendRoot(dst, e)
 	if !s.whole {
 		dst = append(dst, e.URI[min(s.replaced, len(e.URI)):]...)
 	}
-	return withoutNUL(dst, at)
+	return withoutNUL(dst, at, noFile)
 }
 
 // appendRoot appends root or alias as it renders, made absolute.
@@ -117,10 +121,10 @@ func (s *Static) appendRoot(dst []byte, e *Env) []byte {
 	return dst
 }
 
-// withoutNUL is dst, cut to at if there is a NUL behind it.
-func withoutNUL(dst []byte, at int) []byte {
+// withoutNUL is dst, with other behind at if there is a NUL.
+func withoutNUL(dst []byte, at int, other string) []byte {
 	if bytes.IndexByte(dst[at:], 0) >= 0 {
-		return dst[:at]
+		return append(dst[:at], other...)
 	}
 	return dst
 }
@@ -132,7 +136,7 @@ func (s *Static) Index() int { return len(s.index) }
 // AppendIndex appends the i-th name of index; nothing if it has a NUL.
 func (s *Static) AppendIndex(dst []byte, e *Env, i int) []byte {
 	at := len(dst)
-	return withoutNUL(s.index[i].Append(dst, e), at)
+	return withoutNUL(s.index[i].Append(dst, e), at, "")
 }
 
 // Tries is the number of files of try_files.
@@ -140,8 +144,8 @@ func (s *Static) Tries() int { return len(s.tryFiles) }
 
 // AppendTry appends the i-th file of try_files: uri rendered is what becomes of e.URI
 // if it is there, path the file's name. folder says that it is looked for as a folder:
-// it was written with a "/" at its end, which path does not have. Where a name has a
-// NUL, nothing is appended to path.
+// it was written with a "/" at its end, which path does not have. As to a NUL, path is
+// as in AppendPath.
 func (s *Static) AppendTry(uri, path []byte, e *Env, i int) (uriOut, pathOut []byte, folder bool) {
 	try := &s.tryFiles[i]
 	name := try.name.Append(e.borrow(), e)
@@ -152,7 +156,7 @@ func (s *Static) AppendTry(uri, path []byte, e *Env, i int) (uriOut, pathOut []b
 	}
 	at := len(path)
 	path = s.appendRoot(path, e)
-	path = withoutNUL(append(path, rest...), at)
+	path = withoutNUL(append(path, rest...), at, noFile)
 	switch {
 	case s.whole && try.folder:
 		uri = append(uri, e.URI...)

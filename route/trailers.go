@@ -69,18 +69,23 @@ func appendTrailers(dst, buf []byte, fields []httpparse.Field, without *fieldSet
 func trails(buf []byte, f *httpparse.Field) bool {
 	switch f.ID {
 	case httpparse.FieldOther:
-	case httpparse.FieldETag, httpparse.FieldUserAgent:
+	case httpparse.FieldETag:
 		return true
 	default:
 		return false
 	}
 	name := f.Name.Of(buf)
+	for _, prefix := range neverTrailerPrefixes {
+		if len(name) >= len(prefix) && variableNames(name[:len(prefix)], prefix, true) {
+			return false
+		}
+	}
 	for _, never := range neverTrailers {
 		if variableNames(name, never, true) {
 			return false
 		}
 	}
-	return !describesBody(name) && passableTrailer(name)
+	return passableTrailer(name)
 }
 
 // passableTrailer refuses names that a backend could take for others.
@@ -93,19 +98,18 @@ func passableTrailer(name []byte) bool {
 	return true
 }
 
-// neverTrailers are the fields without a FieldID that control how a message is read,
-// routed, cached or trusted. A "_" stands for "-" too, since many applications can't
-// tell the two apart.
-var neverTrailers = [...]string{
-	"accept_ranges", "access_control_allow_credentials", "access_control_allow_headers",
-	"access_control_allow_methods", "access_control_allow_origin", "access_control_expose_headers",
-	"access_control_max_age", "age", "alt_svc", "clear_site_data", "expires", "forwarded", "host", "if_match",
-	"if_modified_since", "if_none_match", "if_range", "if_unmodified_since", "max_forwards", "pragma",
-	"proxy_authentication_info", "range", "retry_after", "strict_transport_security", "via", "warning",
-	"www_authenticate", "x_forwarded_port", "x_forwarded_server", "x_http_method_override", "x_original_url",
-	"x_rewrite_url", "authorization", "cookie", "set_cookie", "set_cookie2", "content_length", "transfer_encoding",
-	"content_type", "content_encoding", "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "x_real_ip",
-	"x_accel_redirect", "x_accel_buffering", "x_accel_expires", "x_accel_charset", "x_accel_limit_rate",
-	"proxy_authorization", "proxy_authenticate", "proxy_connection", "keep_alive", "cache_control", "last_modified",
-	"user_agent",
-}
+// neverTrailers are fields that control how a message is read, routed, cached or
+// trusted. A "_" stands for "-" too, since many applications can't tell the two apart:
+// so some that have a FieldID are here again. neverTrailerPrefixes are whole families.
+var (
+	neverTrailers = [...]string{
+		"accept_ranges", "age", "alt_svc", "authorization", "cache_control", "clear_site_data", "cookie", "digest",
+		"expires", "forwarded", "http2_settings", "keep_alive", "last_modified", "max_forwards", "pragma", "range",
+		"repr_digest", "retry_after", "set_cookie", "set_cookie2", "strict_transport_security", "transfer_encoding",
+		"user_agent", "via", "warning", "www_authenticate", "x_http_method_override", "x_original_url", "x_real_ip",
+		"x_rewrite_url",
+	}
+	neverTrailerPrefixes = [...]string{
+		"access_control_", "content_", "if_", "proxy_", "sec_", "x_accel_", "x_forwarded_",
+	}
+)

@@ -25,7 +25,8 @@ fi
 # Built once into out/: `go run` would link its 70 MB anew each time.
 linter=$PWD/out/golangci-lint-${1##*@}
 if [ ! -x "$linter" ]; then
-	GOBIN=$PWD/out go install "$1"
+	install() { GOBIN=$PWD/out go install "$1"; }
+	install "$1" || install "$1" # from the network, which fails now and then
 	mv out/golangci-lint "$linter"
 fi
 "$linter" run ./...

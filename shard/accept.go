@@ -126,7 +126,7 @@ func (sh *Shard) evictIdle() bool {
 		if s == nil {
 			return false
 		}
-		if s.state == Idle {
+		if s.state == Idle && sh.mustStayMs(s) == 0 {
 			sh.close(s, observe.ReasonEvicted, observe.SideProxy)
 			return true
 		}

@@ -147,10 +147,21 @@ func (sh *Shard) onBody(s *Session) (again bool) {
 // readsAhead reports whether more of the response may be read although the client has
 // yet to take what there is (proxy_buffering).
 func (sh *Shard) readsAhead(s *Session, r *Request) bool {
-	if !r.buffers || r.down.ended || r.down.pipe != 0 || s.Up.Bits&relay.CanRead == 0 || sh.bufs.Full() {
+	if !r.buffers || r.down.ended || r.down.pipe != 0 || s.Up.Bits&relay.CanRead == 0 || sh.memoryShort() {
 		return false
 	}
 	return int64(sh.bufs.At(r.down.out).Len()) < r.settings().BuffersSize
+}
+
+// shortRead is what is read at once of a response while memory is short, in bytes: what
+// a client does not take of it is held.
+const shortRead = 4 << 10
+
+// memoryShort reports whether half of the memory for requests is lent. From there on
+// slow readers get less of it, so that new requests find some.
+func (sh *Shard) memoryShort() bool {
+	_, bytes := sh.bufs.Lent()
+	return bytes > sh.opt.InFlightMax/4
 }
 
 // readBody reads once from the upstream and passes it on. false means that the
@@ -168,6 +179,9 @@ func (sh *Shard) readBody(s *Session, r *Request) bool {
 		}
 	}
 	raw := sh.mover.Scratch
+	if sh.memoryShort() {
+		raw = raw[:shortRead]
+	}
 	if r.down.out != 0 {
 		room := r.settings().BuffersSize - int64(sh.bufs.At(r.down.out).Len())
 		raw = raw[:max(min(room, int64(len(raw))), 1)]

@@ -25,6 +25,7 @@ func (sh *Shard) locate(s *Session, r *Request) {
 		sh.refuse(s, 503)
 	case r.up.framing.Kind == httpparse.BodyLength && set.ClientMaxBodySize > 0 &&
 		r.up.framing.Length > set.ClientMaxBodySize:
+		r.cut = true
 		s.cause(observe.ReasonRefused, observe.SideProxy)
 		sh.logError(s, observe.LevelError, "client intended to send too large body", nil)
 		sh.refuse(s, 413)
@@ -129,7 +130,7 @@ func (sh *Shard) startProxy(s *Session, r *Request) {
 	r.proxy = r.location.Proxy
 	s.reason, s.side = observe.ReasonNone, observe.SideNone // an error page may have had one
 	switch {
-	case r.broken || r.sentHead && !r.replayable():
+	case r.broken || r.cut && !r.asGet || r.sentHead && !r.replayable():
 		// An error page at an upstream, for a request that can't be shown to it.
 		sh.replyError(s, r, r.failed)
 	case r.upgradeBroken(sh.headBuf(r).B[:r.req.HeadLen]) != httpparse.OK:
@@ -139,7 +140,8 @@ func (sh *Shard) startProxy(s *Session, r *Request) {
 	case r.framingUp().Kind == httpparse.BodyChunked && r.proxy.Minor == 0:
 		// HTTP/1.0 has no chunked coding (RFC 9112 section 6.1), and the length is not known.
 		s.cause(observe.ReasonRefused, observe.SideProxy)
-		sh.logError(s, observe.LevelError, "client sent a large chunked body for an upstream with proxy_http_version 1.0", nil)
+		sh.logError(s, observe.LevelError,
+			"client sent a large chunked body for an upstream with proxy_http_version 1.0", nil)
 		sh.refuse(s, 411)
 	default:
 		sh.pass(s, r)

@@ -18,6 +18,7 @@ func (sh *Shard) enterIdle(s *Session, r *Request) (again bool) {
 	}
 	if len(ahead) == 0 {
 		sh.releaseRequest(s)
+		s.sinceTick = sh.tick
 		sh.timers.Set(s.slot, sh.nowMs+keepaliveMs)
 		return s.Down.Bits&relay.CanRead != 0
 	}
@@ -50,4 +51,13 @@ func (sh *Shard) onIdle(s *Session) (again bool) {
 	sh.setState(s, ReadHead)
 	sh.timers.Set(s.slot, sh.nowMs+r.server.Settings.ClientHeaderTimeout)
 	return true
+}
+
+// mustStayMs is how long an idle connection must stay open yet whatever the proxy would
+// rather do with it (keepalive_min_timeout).
+func (sh *Shard) mustStayMs(s *Session) int64 {
+	if s.state != Idle {
+		return 0
+	}
+	return max(sh.opt.Policies.At(s.policy).KeepaliveMinMs-(sh.nowMs-sh.tickMs(s.sinceTick)), 0)
 }

@@ -19,7 +19,7 @@ func (sh *Shard) holdsBody(s *Session, r *Request) bool {
 		return true
 	}
 	limit := set.ClientBodyBufferSize
-	if r.up.ended || !set.RequestBuffering || r.up.left+r.up.read > limit || sh.bufs.Full() {
+	if r.up.ended || !set.RequestBuffering || r.up.left+r.up.read > limit || sh.memoryShort() {
 		return false
 	}
 	sh.setState(s, ReadBody)
@@ -98,7 +98,7 @@ func (sh *Shard) onReadBody(s *Session) (again bool) {
 	}
 	for range pumpRounds {
 		switch {
-		case r.up.ended, r.up.read > r.settings().ClientBodyBufferSize, sh.bufs.Full():
+		case r.up.ended, r.up.read > r.settings().ClientBodyBufferSize, sh.memoryShort():
 			sh.startProxy(s, r)
 			return true
 		case s.Down.Bits&relay.CanRead == 0:
@@ -148,6 +148,6 @@ func (sh *Shard) readBodyHeld(s *Session, r *Request) bool {
 func (sh *Shard) refuseBody(s *Session, perr httpparse.Error) {
 	s.cause(observe.ReasonBadRequest, observe.SideClient)
 	sh.logError(s, observe.LevelInfo, "client sent an invalid body:", []byte(perr.String()))
-	sh.cold(s).broken = true
+	sh.cold(s).cut = true
 	sh.refuse(s, perr.Status())
 }

@@ -307,13 +307,13 @@ func (sh *Shard) answer(s *Session, r *Request, data []byte) {
 func (sh *Shard) switchFits(r *Request, head []byte) bool {
 	e := &r.env
 	if r.upgrade == httpparse.UpgradeWebSocket {
-		return r.resp.SwitchOK(head, &r.req, e.Head, true)
+		return r.resp.SwitchOK(head, &r.req, e.Head, r.settings().WebsocketStrict)
 	}
 	out, _ := r.proxy.AppendRequest(sh.out[:0], e, route.RequestForm{Framing: r.up.framing, Upgrade: r.upgrade})
 	sh.out = out[:0]
 	sh.asked.Reset()
 	whole, perr := sh.asked.Parse(out)
-	return whole && perr == httpparse.OK && r.resp.SwitchOK(head, &sh.asked, out, true)
+	return whole && perr == httpparse.OK && r.resp.SwitchOK(head, &sh.asked, out, r.settings().WebsocketStrict)
 }
 
 // forgetResponse takes back what a refused response left in the variables.

@@ -53,7 +53,7 @@ func (r *Request) bodyTooLarge() bool {
 func (sh *Shard) refuseLargeBody(s *Session) {
 	s.cause(observe.ReasonRefused, observe.SideProxy)
 	sh.logError(s, observe.LevelError, "client intended to send too large chunked body", nil)
-	sh.cold(s).broken = true
+	sh.cold(s).cut = true
 	sh.refuse(s, 413)
 }
 

@@ -20,7 +20,7 @@ type Session struct {
 	queueNext  uint32 // slot + 1 of the next session on the run queue
 	request    uint32 // index + 1 of the cold request, 0: none
 	activeTick uint32 // when a tunnel's sockets last had an event
-	sinceTick  uint32 // since when a tunnel is blocked (0: it is not), or lingering began
+	sinceTick  uint32 // since when a tunnel is blocked (0: it is not), or lingering or idling began
 	openedTick uint32 // when the connection was accepted; in a tunnel: when that opened
 	peer       uint32 // upstream.Peer.ID of the connection in Up, 0: none
 	requests   uint32 // requests on this connection

@@ -160,7 +160,9 @@ func (sh *Shard) beginQuit() {
 		// A request that has come already, and whose event has not, is answered.
 		s.Down.Bits |= relay.CanRead
 		sh.advance(s)
-		if s.waitsForRequest() {
+		if left := sh.mustStayMs(s); left > 0 {
+			sh.timers.Set(s.slot, sh.nowMs+left)
+		} else if s.waitsForRequest() {
 			sh.close(s, observe.ReasonShutdown, observe.SideProxy)
 		}
 	})

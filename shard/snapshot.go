@@ -36,6 +36,7 @@ type Policy struct {
 	TunnelBlockedMs int64  // a destination that takes nothing
 	LingerMs        int64  // whole lingering close
 	LingerReadMs    int64  // wait for one read within it
+	KeepaliveMinMs  int64  // an idle client connection is not closed to end the process, or to make room
 	DeadPeers       bool   // the kernel looks for a dead upstream (proxy_socket_keepalive)
 	Logs            uint64 // bit i: write the line at a tunnel's close to log i
 }

@@ -105,6 +105,7 @@ func (sh *Shard) onBodyTimer(s *Session) {
 	s.trail = s.trail.Note(observe.SideClient, observe.EventTimeout)
 	s.cause(observe.ReasonBodyTimeout, observe.SideClient)
 	sh.logError(s, observe.LevelInfo, "client timed out while reading its body", nil)
+	sh.cold(s).cut = true
 	sh.refuse(s, 408)
 	sh.advance(s)
 }

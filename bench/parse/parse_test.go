@@ -13,7 +13,7 @@ import (
 	"holdfast/httpparse"
 )
 
-// browserUpgrade is what a browser sends to open a WebSocket: 14 fields.
+// browserUpgrade is what a browser sends to open a WebSocket: 13 fields.
 const browserUpgrade = "GET /socket/room?id=42&token=eyJhbGciOiJIUzI1NiJ9 HTTP/1.1\r\n" +
 	"Host: chat.example.com\r\n" +
 	"Connection: Upgrade\r\n" +

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -323,7 +324,7 @@ func hostileLog(t *testing.T, g *ground) string {
 		if err != nil {
 			return err
 		}
-		text = string(file)
+		text = string(file[:bytes.LastIndexByte(file, '\n')+1]) // the last line may not be whole yet
 		if strings.Count(text, "\n") < 8 {
 			return errors.New("lines are missing")
 		}

@@ -31,7 +31,7 @@ type Case struct {
 	// Allowed are the outcomes that are right.
 	Allowed []Outcome
 	// Sees and Lacks are texts that must and must not be in what was let through: to the
-	// backend, or, where Response is given, to the client. Case counts.
+	// backend, or, where Response is given, to the client. They have no case.
 	Sees, Lacks []string
 	// Reuse allows another request on the connection of Response.
 	Reuse bool
@@ -190,6 +190,12 @@ func (p *parser) finish() error {
 
 // Scripted tells whether the case is about what an upstream answers.
 func (c *Case) Scripted() bool { return c.Response != nil }
+
+// cut tells whether more of the request is due, so that a proxy may wait for it.
+func (c *Case) cut() bool {
+	all := Readers[0].Requests(c.sent())
+	return len(all) > 0 && !all[len(all)-1].Whole && all[len(all)-1].Bad == ""
+}
 
 // sent is everything the client sends, joined.
 func (c *Case) sent() []byte { return joined(c.Request) }

@@ -17,14 +17,12 @@ type client struct {
 	data []byte
 	// fin and reset are how the proxy ended the connection; both false while it is open.
 	fin, reset bool
-	// closed is set when the case itself ended the connection.
-	closed bool
-	news   chan struct{}
-	over   sync.WaitGroup
+	news       chan struct{}
+	over       sync.WaitGroup
 }
 
 // startClient connects and begins to send and to read.
-func startClient(front string, steps []Step) (*client, error) {
+func startClient(front string, steps []Step, bytewise bool) (*client, error) {
 	conn, err := net.DialTimeout("tcp", front, 10*time.Second)
 	if err != nil {
 		return nil, err
@@ -34,7 +32,7 @@ func startClient(front string, steps []Step) (*client, error) {
 		method, _, _ := strings.Cut(m.Start, " ")
 		c.methods = append(c.methods, method)
 	}
-	c.over.Go(func() { play(conn, steps) })
+	c.over.Go(func() { play(conn, steps, bytewise) })
 	c.over.Go(c.read)
 	return c, nil
 }

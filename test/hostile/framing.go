@@ -26,6 +26,11 @@ func (r Reader) requestBody(data []byte, m *Message) {
 			return
 		}
 	}
+	if r.loose {
+		for i := range m.Fields {
+			m.Fields[i].Name = strings.ReplaceAll(m.Fields[i].Name, "_", "-")
+		}
+	}
 	r.body(data, m, 0)
 }
 

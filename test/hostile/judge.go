@@ -11,8 +11,11 @@ type Flaw string
 // The flaws.
 const (
 	FlawNone      Flaw = ""
-	FlawAmbiguous Flaw = "ambiguous" // the readers disagree about what was let through
-	FlawPoisoned  Flaw = "poisoned"  // the attacker's second message counts as one, or hits another client
+	FlawAmbiguous Flaw = "ambiguous" // the readers disagree about what was let through, or it breaks the grammar
+	FlawPoisoned  Flaw = "poisoned"  // a reader takes the attacker's bytes for a message, or the next client gets them
+	FlawLenient   Flaw = "lenient"   // a broken message was mended: what follows it counts, for all readers alike
+	FlawReused    Flaw = "reused"    // the upstream connection of a broken answer was used again
+	FlawLeak      Flaw = "leak"      // a text of the case is let through, or one that must be there is not
 	FlawHang      Flaw = "hang"      // an answer was due and did not come
 	FlawCrash     Flaw = "crash"     // the proxy takes no connections any more
 	FlawError     Flaw = "5xx"       // the proxy answers with an error that nobody behind it made
@@ -28,14 +31,25 @@ const (
 // judgeMessages compares what the readers see in the same bytes. The strict one's view
 // counts; the text says where another differs, or where the bytes break the grammar.
 func judgeMessages(views [][]Message) (Flaw, string) {
+	flaw, why := compareViews(views)
 	for i, view := range views {
 		for _, m := range view {
 			_, evil := m.Value(poisonField)
-			if strings.Contains(m.Start, poisonTarget) || evil {
-				return FlawPoisoned, fmt.Sprintf("%q reads %q", Readers[i].Name, Escape([]byte(m.Start), 60))
+			if !strings.Contains(m.Start, poisonTarget) && !evil {
+				continue
 			}
+			text := fmt.Sprintf("%q reads %q", Readers[i].Name, Escape([]byte(m.Start), 60))
+			if flaw == FlawNone {
+				return FlawLenient, text
+			}
+			return FlawPoisoned, text
 		}
 	}
+	return flaw, why
+}
+
+// compareViews finds the first place where a reader differs from the strict one.
+func compareViews(views [][]Message) (Flaw, string) {
 	for _, m := range views[0] {
 		if m.Bad != "" {
 			return FlawAmbiguous, "breaks the grammar: " + m.Bad

@@ -14,7 +14,7 @@ type Reader struct {
 	strict bool
 	// bareCR also takes a CR without LF for the end of a line.
 	bareCR bool
-	// loose reads field names as CGI does, "_" for "-", and drops bytes around them.
+	// loose drops bytes around field names and, in requests, reads "_" for "-" as CGI does.
 	loose bool
 	// prefer is the field that wins where both framings are there.
 	prefer string
@@ -195,6 +195,5 @@ func (r Reader) name(name string) string {
 	if !r.loose {
 		return strings.TrimSpace(name)
 	}
-	name = strings.TrimFunc(name, func(c rune) bool { return c <= ' ' || c >= 0x7f })
-	return strings.ReplaceAll(name, "_", "-")
+	return strings.TrimFunc(name, func(c rune) bool { return c <= ' ' || c >= 0x7f })
 }

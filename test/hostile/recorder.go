@@ -22,7 +22,9 @@ type Recorder struct {
 	conns []*recording
 	// script is what the next request that is no probe is answered with.
 	script []Step
-	wg     sync.WaitGroup
+	// bytewise sends the script in segments of one byte.
+	bytewise bool
+	wg       sync.WaitGroup
 }
 
 // recording is one connection from the proxy.
@@ -33,13 +35,18 @@ type recording struct {
 	mark, read int
 	// tunnel is where the bytes behind a 101 begin; 0 before.
 	tunnel int
-	// scripted is set once the script was played here, reused when a request came later.
-	scripted, reused bool
-	ended            bool
+	// scripted is set once the script was played here, answered once there was a request,
+	// reused when a request came behind the one that the script answered.
+	scripted, answered, reused bool
+	// spoilt is set when it was ended by us, ended when it is over.
+	spoilt, ended bool
 }
 
 // pause lets the peer's kernel deliver what was sent so far.
 const pause = 25 * time.Millisecond
+
+// bytewiseMost is the most that is sent byte by byte; what is longer goes as it is.
+const bytewiseMost = 2000
 
 // recorderMark tells the recorder's answers from the proxy's.
 const recorderMark = "x-recorder"
@@ -98,7 +105,7 @@ func (r *Recorder) serve(c *recording, script []Step) {
 		c.ended = true
 		r.mu.Unlock()
 	}()
-	if script != nil && !play(c.conn, script) {
+	if script != nil && !play(c.conn, script, false) {
 		return
 	}
 	buf := make([]byte, 64<<10)
@@ -134,15 +141,17 @@ func (r *Recorder) answerAll(c *recording) bool {
 			return true
 		}
 		c.read += m.End
-		c.reused = c.reused || c.scripted
+		c.reused = c.reused || c.scripted && c.answered
+		c.answered = true
 		var steps []Step
 		if len(r.script) > 0 && !probe {
 			steps = r.takeScript(c)
 		} else {
 			steps = r.usual(c, &m)
 		}
+		bytewise := r.bytewise && !probe
 		r.mu.Unlock()
-		if !play(c.conn, steps) {
+		if !play(c.conn, steps, bytewise) {
 			return false
 		}
 	}
@@ -172,11 +181,15 @@ func (r *Recorder) usual(c *recording, m *Message) []Step {
 }
 
 // play sends the steps; false when they end the connection.
-func play(conn net.Conn, steps []Step) bool {
+func play(conn net.Conn, steps []Step, bytewise bool) bool {
 	_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
 	for _, s := range steps {
-		if len(s.Bytes) > 0 {
-			if _, err := conn.Write(s.Bytes); err != nil {
+		piece := len(s.Bytes)
+		if bytewise && piece <= bytewiseMost {
+			piece = 1
+		}
+		for rest := s.Bytes; len(rest) > 0; rest = rest[piece:] {
+			if _, err := conn.Write(rest[:piece]); err != nil {
 				return false
 			}
 		}
@@ -197,20 +210,21 @@ func play(conn net.Conn, steps []Step) bool {
 
 // begin starts a case: from here on the bytes are its own. A script that is to be sent
 // at the accept needs a new connection, so the idle ones end.
-func (r *Recorder) begin(script []Step) {
+func (r *Recorder) begin(script []Step, bytewise bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	kept := r.conns[:0]
 	for _, c := range r.conns {
 		if len(script) > 0 && script[0].Then == ActionAccept {
+			c.spoilt = true
 			c.conn.Close()
 		}
-		if !c.ended {
-			c.mark = len(c.data)
+		if !c.ended && !c.spoilt {
+			c.mark, c.answered = len(c.data), false
 			kept = append(kept, c)
 		}
 	}
-	r.conns, r.script = kept, script
+	r.conns, r.script, r.bytewise = kept, script, bytewise
 }
 
 // stream is what one connection carried during a case.
@@ -254,14 +268,19 @@ func (r *Recorder) reused() bool {
 	return false
 }
 
-// end ends what the case left half done or out of step.
-func (r *Recorder) end() {
+// end ends what the case left half done or out of step, and tells whether there was any:
+// then the proxy may not know it yet.
+func (r *Recorder) end(reuse bool) (ended bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.script = nil
 	for _, c := range r.conns {
-		if c.scripted || c.tunnel > 0 || c.read < len(c.data) {
+		if c.scripted && !reuse || c.tunnel > 0 || c.read < len(c.data) {
+			ended = ended || !c.ended
+			c.spoilt = true
 			c.conn.Close()
 		}
+		c.scripted, c.reused = false, false
 	}
+	return ended
 }

@@ -51,6 +51,9 @@ func parseSteps(lines []string) ([]Step, error) {
 			if err != nil {
 				return nil, err
 			}
+			if bytes.Contains(plain, []byte("{{")) {
+				return nil, fmt.Errorf("open braces in %q", line)
+			}
 			now = append(now, plain...)
 			switch {
 			case at[2] >= 0:

@@ -132,8 +132,24 @@ func (s *Siege) play(address string, k kind, pause time.Duration, begun chan<- e
 }
 
 func (s *Siege) dial(address string, k kind) (net.Conn, error) {
+	conn, err := dial(s.over, address, k.small)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write([]byte(k.begin)); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("the first bytes of a slow client: %w", err)
+	}
+	return conn, nil
+}
+
+// Dial connects as a slow reader does, with a small receive buffer and small segments, so
+// that a server finds soon that it can't go on writing.
+func Dial(address string) (net.Conn, error) { return dial(context.Background(), address, true) }
+
+func dial(ctx context.Context, address string, small bool) (net.Conn, error) {
 	d := net.Dialer{Timeout: patience}
-	if k.small {
+	if small {
 		d.Control = func(_, _ string, raw syscall.RawConn) error {
 			var failed error
 			err := raw.Control(func(fd uintptr) {
@@ -144,15 +160,7 @@ func (s *Siege) dial(address string, k kind) (net.Conn, error) {
 			return errors.Join(err, failed)
 		}
 	}
-	conn, err := d.DialContext(s.over, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := conn.Write([]byte(k.begin)); err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("the first bytes of a slow client: %w", err)
-	}
-	return conn, nil
+	return d.DialContext(ctx, "tcp", address)
 }
 
 func sendByte(conn net.Conn) error {
