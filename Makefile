@@ -11,7 +11,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BUILDFLAGS := -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION)"
 
 # Everything but the end-to-end tests, which have a target of their own.
-UNIT = $$(go list ./... | grep -v '/test/e2e$$')
+UNIT = $$(go list ./... | grep -Ev '/test/(e2e|hostile)$$')
 
 # LIMIT ends a package's tests that hang.
 DURATION ?= 10m
@@ -22,7 +22,7 @@ LIMIT    ?= 5m
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn hold bench-quick bench-parse bench-slow docs ci clean
+.PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn hold bench-quick bench-parse bench-slow hostile docs ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +39,7 @@ unit: ## unit tests, in shuffled order
 	go test -timeout $(LIMIT) -shuffle=on $(UNIT)
 
 e2e: ## end-to-end tests: the real binary between real clients and backends
-	go test -timeout $(LIMIT) -count=1 ./test/e2e/...
+	go test -timeout $(LIMIT) -count=1 ./test/e2e/... ./test/hostile/...
 
 race: ## unit tests under the race detector (needs a C compiler)
 	go test -timeout $(LIMIT) -race -short $(UNIT)
@@ -73,6 +73,9 @@ bench-parse: ## httpparse beside net/http and fasthttp, on the same heads
 
 bench-slow: build ## a well-behaved client beside 1200 slow ones: latency, memory, what comes back
 	go run ./bench/slow -bin bin/holdfast
+
+hostile: build ## the hostile corpus against holdfast, nginx and haproxy; writes bench/results/hostile.md
+	go run ./bench/hostile -bin bin/holdfast
 
 docs: ## write docs/directives.md anew from the directive table
 	go test ./config -run TestReference -update

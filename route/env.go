@@ -85,8 +85,9 @@ type Env struct {
 	RespHead []byte
 	Resp     *httpparse.Response
 
-	// internal says that URI and Args are no longer those of RawTarget.
-	internal bool
+	// moved says that URI is no longer that of RawTarget; internal, that RawTarget does
+	// not go upstream any more either.
+	moved, internal bool
 
 	// target is where a proxy_pass with variables leads, once Resolve was called.
 	target endpoint

@@ -2,11 +2,18 @@ package route
 
 import "holdfast/httpparse"
 
-// SetPath makes uri, which is copied, the path of the request (try_files); its arguments
-// stay.
+// SetPath sends the request on to uri, which is copied and has no arguments (index);
+// those of the request stay. As with SetInternal, RawTarget no longer goes upstream.
 func (e *Env) SetPath(uri []byte) {
-	e.URI = e.keep(uri)
+	e.SetTried(uri)
 	e.internal = true
+}
+
+// SetTried makes uri, which is copied, the path of the request for its own location
+// (try_files). As in nginx, a proxy_pass without a URI still sends RawTarget on.
+func (e *Env) SetTried(uri []byte) {
+	e.URI = e.keep(uri)
+	e.moved = true
 }
 
 // AppendFolderRedirect appends the redirect to e.URI with a "/" behind it, for a folder

@@ -102,7 +102,8 @@ func (s *fileSite) locate(e *route.Env, l *route.Location, form route.ReplyForm)
 	for i := range l.Static.Tries() {
 		uri, try, folder := l.Static.AppendTry(nil, nil, e, i)
 		if info, err := os.Stat(string(try)); err == nil && info.IsDir() == folder {
-			e.URI, path = uri, string(try)
+			e.SetTried(uri)
+			path = string(try)
 			return s.file(e, l, path, form)
 		}
 	}
@@ -130,6 +131,9 @@ func (s *fileSite) file(e *route.Env, l *route.Location, path string, form route
 			}
 		}
 		return "", 403, false
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return string(route.AppendFolderRedirect(nil, e, form)), 0, false
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -243,7 +247,7 @@ func startFiles(t *testing.T, locations []fileLocation) (s *fileSite, dir string
 	makeFiles(t, root, map[string]string{
 		"a.html": "<p>0123456789</p>\n", "empty": "", "dir/index.html": "index", "dir/b.GIF": "GIF", "noindex/": "",
 		"x.y/z": "no ending", "big.txt": strings.Repeat("0123456789", 100), "dir/.jpg": "dot", "sp ace": "space",
-		"50x.html": "error page", "dir/other.jpg": "jpg",
+		"50x.html": "error page", "dir/other.jpg": "jpg", "a f%\"/": "", "dir/sub/": "",
 	})
 	c := newCompiler()
 	var out []route.LocationSpec
@@ -341,7 +345,7 @@ func TestNginxFiles(t *testing.T) {
 		"/a.html", "/empty", "/dir/", "/dir/b.GIF", "/dir/.jpg", "/x.y/z", "/missing", "/noindex/", "/sp%20ace",
 		"/al/b.GIF", "/al/", "/al/none", "/one", "/one?x", "/re/a.x", "/re/b.x", "/var/x?r=dir", "/try/x", "/try/x?f=dir/b.GIF",
 		"/code/x", "/name/a%20b", "/altry/b.GIF", "/altry/none", "/ret/x.html", "/ret/x", "/ret/x.JPG", "/types/x", "/none/x",
-		"/types/x.css",
+		"/types/x.css", "/dir", "/dir?x=%20", "/a%20f%25%22", "/al/sub", "/try/noindex",
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
 			s.compare(dir, method+" "+target+" HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")
@@ -539,7 +543,8 @@ location /b/ { error_page 404 /uri$uri; return 404; }
 location /c/ { error_page 404 @named; return 404; }
 location /page/ { proxy_pass http://MIRROR; }
 location /uri/ { proxy_pass http://MIRROR/r/; }
-location @named { proxy_pass http://MIRROR; } }`, "MIRROR", address))
+location @named { proxy_pass http://MIRROR; }
+}`, "MIRROR", address))
 	c := newCompiler()
 	s := server(t, c, specs(t, c, []loc{
 		{text: "/page/", pass: "http://" + address}, {text: "/uri/", pass: "http://" + address + "/r/"},
@@ -574,6 +579,28 @@ location @named { proxy_pass http://MIRROR; } }`, "MIRROR", address))
 					t.Errorf("%q: got %q, nginx %q", raw, got, want)
 				}
 			}
+		}
+	}
+}
+
+// A file of try_files that is there, in a location with proxy_pass.
+func TestNginxProxiedTryFiles(t *testing.T) {
+	address := mirror(t)
+	dir := startNginx(t, strings.ReplaceAll(`server { listen unix:DIR/try; server_name example.com; root DIR;
+location /try/ { try_files /nginx.conf =404; proxy_pass http://MIRROR; }
+location / { try_files /nginx.conf =404; proxy_pass http://MIRROR/r/; } }`, "MIRROR", address))
+	c := newCompiler()
+	s := server(t, c, specs(t, c, []loc{
+		{text: "/try/", pass: "http://" + address}, {text: "/", pass: "http://" + address + "/r/"},
+	}, nil))
+	for _, target := range []string{"/try/x%20y?q", "/u", "/u%20v?q"} {
+		want, _, _ := strings.Cut(ask(t, filepath.Join(dir, "try"), target), "\r\n")
+		e := newEnv(t, get(target))
+		e.Location, _ = s.Locate(e)
+		e.SetTried([]byte("/nginx.conf"))
+		head, _ := e.Location.Proxy.AppendRequest(nil, e, route.RequestForm{})
+		if got, _, _ := strings.Cut(string(head), "\r\n"); got != want {
+			t.Errorf("%s: got %q, nginx %q", target, got, want)
 		}
 	}
 }

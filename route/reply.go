@@ -174,12 +174,19 @@ func appendReplyEnd(dst []byte, e *Env, status int, form ReplyForm) []byte {
 	if status == 401 {
 		dst = appendChallenge(dst, e)
 	}
+	if status == 426 {
+		dst = append(dst, webSocketWanted...)
+	}
 	if s := e.settings(); s != nil && s.Headers != nil {
 		dst, _ = s.Headers.append(dst, e, status, noTime)
 	}
 	dst = appendConnectionField(dst, e, form.Keepalive)
 	return append(dst, "\r\n"...)
 }
+
+// webSocketWanted is what a 426 must say: the protocol and, for a WebSocket, its version
+// (RFC 9110 section 15.5.22, RFC 6455 section 4.2.2).
+const webSocketWanted = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nConnection: upgrade\r\n"
 
 // appendChallenge appends the upstream's WWW-Authenticate to the 401 that stands for its
 // own (proxy_intercept_errors): a 401 must have one (RFC 9110 section 15.5.2).

@@ -201,7 +201,7 @@ func (p *Proxy) appendURI(dst []byte, e *Env, get bool) []byte {
 	rest := e.URI[min(p.replaced, len(e.URI)):]
 	// nginx escapes only what it had to unescape, and what comes from inside.
 	path, _, _ := bytes.Cut(raw, questionMark)
-	if e.internal || bytes.IndexByte(path, '%') >= 0 {
+	if e.moved || bytes.IndexByte(path, '%') >= 0 {
 		dst = httpparse.AppendEscapedPath(dst, rest)
 	} else {
 		dst = append(dst, rest...)

@@ -23,6 +23,8 @@ func (e *Env) SetHost(t httpparse.Target) httpparse.Error {
 	return httpparse.OK
 }
 
+var asterisk = []byte("*")
+
 // SetTarget fills in RawTarget, URI and Args from e.Head and e.Req, whose target t was
 // parsed from. RawTarget is in origin-form, or "*". mergeSlashes is the
 // server's setting (merge_slashes). The error says why the path is refused. URI lives
@@ -39,6 +41,9 @@ func (e *Env) SetTarget(t httpparse.Target, mergeSlashes bool) httpparse.Error {
 	}
 	if t.Form == httpparse.TargetAbsolute {
 		e.RawTarget = target[t.Path.Start:]
+		if len(e.RawTarget) == 0 && e.Req.MethodID == httpparse.MethodOptions {
+			e.RawTarget = asterisk // about the server as a whole (RFC 9112 section 3.2.4)
+		}
 	}
 	at := len(e.arena)
 	arena, err := httpparse.NormalizePath(e.arena, t.Path.Of(target), mergeSlashes)

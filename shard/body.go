@@ -11,6 +11,9 @@ import (
 // startBody writes the response head to the client, with what is at hand of the body.
 func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, rest []byte) {
 	e := &r.env
+	if r.bodyless() && framing.Kind != httpparse.BodyNone {
+		framing, rest, r.keepUp = httpparse.Framing{}, nil, false
+	}
 	down := framing
 	rechunk := false
 	if framing.Kind == httpparse.BodyChunked || framing.Kind == httpparse.BodyClose {
@@ -31,9 +34,10 @@ func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, re
 	if trailers {
 		r.down.keepTrailers()
 	}
-	out, used, perr := sh.encode(&r.down, out, rest)
+	out, used, perr := sh.encode(r, &r.down, out, rest)
 	sh.out = out[:0]
 	if perr != httpparse.OK {
+		sh.putBuf(&r.down.trailers)
 		sh.forgetResponse(e)
 		sh.badResponse(s, perr.String())
 		return
@@ -51,9 +55,12 @@ func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, re
 		sh.clientWriteFailed(s)
 		return
 	}
-	if r.down.ended && !r.down.pending() && r.up.ended && !r.up.pending() {
-		sh.finish(s, r)
-		return
+	if r.down.ended && r.up.ended && !r.up.pending() {
+		if !r.down.pending() {
+			sh.finish(s, r)
+			return
+		}
+		sh.leaveUpstream(s, r)
 	}
 	sh.keepRespHead(r)
 }
@@ -72,6 +79,9 @@ func (r *Request) answerStatus(own int) int {
 	}
 	return own
 }
+
+// bodyless reports whether error_page gave the answer a status that has no body.
+func (r *Request) bodyless() bool { return r.status == 204 || r.status == 304 }
 
 // begun books that an answer with this status is on its way to the client.
 func (sh *Shard) begun(r *Request, status int) {
@@ -197,7 +207,7 @@ func (sh *Shard) readBody(s *Session, r *Request) bool {
 		return false
 	case n == 0:
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventFin)
-		out, whole := sh.sourceEnded(&r.down, sh.out[:0])
+		out, whole := sh.sourceEnded(r, &r.down, sh.out[:0])
 		if !whole {
 			sh.upstreamCut(s, observe.ReasonAborted)
 			return false
@@ -208,7 +218,7 @@ func (sh *Shard) readBody(s *Session, r *Request) bool {
 		s.Up.Bits &^= relay.CanRead
 	}
 	r.env.UpstreamBytesReceived += int64(n)
-	out, used, perr := sh.encode(&r.down, sh.out[:0], raw[:n])
+	out, used, perr := sh.encode(r, &r.down, sh.out[:0], raw[:n])
 	if perr != httpparse.OK {
 		sh.logError(s, observe.LevelError, invalidResponse, []byte(perr.String()))
 		sh.abort(s, observe.ReasonBadResponse, observe.SideUpstream)

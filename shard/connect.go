@@ -33,6 +33,9 @@ func (sh *Shard) pass(s *Session, r *Request) {
 			return
 		}
 	}
+	// An error page: what an upstream before this one has sent is over.
+	sh.rewind(r)
+	sh.forgetResponse(&r.env)
 	r.passedMs = sh.nowMs
 	sh.nextTry(s, r, nil)
 }

@@ -13,11 +13,8 @@ const hopsMax = 10
 // allow, and lets it answer.
 func (sh *Shard) locate(s *Session, r *Request) {
 	redirect := sh.findLocation(r)
+	sh.settle(s, r)
 	set := r.settings()
-	s.policy = set.Policy
-	r.keepDown = r.keepDown && set.KeepaliveTimeout > 0 && int64(s.requests) < set.KeepaliveRequests &&
-		sh.nowMs-sh.tickMs(s.openedTick) <= set.KeepaliveTime && !sh.quitting
-	sh.setNagle(s, !set.TCPNodelay)
 	switch {
 	case s.has(flagRefused):
 		r.keepDown = false
@@ -38,6 +35,16 @@ func (sh *Shard) locate(s *Session, r *Request) {
 	default:
 		sh.content(s, r)
 	}
+}
+
+// settle lets the location that the request has come to say what holds for the
+// connection.
+func (sh *Shard) settle(s *Session, r *Request) {
+	set := r.settings()
+	s.policy = set.Policy
+	r.keepDown = r.keepDown && set.KeepaliveTimeout > 0 && int64(s.requests) < set.KeepaliveRequests &&
+		sh.nowMs-sh.tickMs(s.openedTick) <= set.KeepaliveTime && !sh.quitting
+	sh.setNagle(s, !set.TCPNodelay)
 }
 
 // findLocation finds the location for the path of the request. redirect says that the
@@ -91,7 +98,9 @@ func (sh *Shard) goInside(s *Session, r *Request, target []byte) {
 		return
 	}
 	r.env.SetInternal(target)
-	if sh.findLocation(r) {
+	redirect := sh.findLocation(r)
+	sh.settle(s, r)
+	if redirect {
 		sh.replySlash(s, r)
 		return
 	}
@@ -110,6 +119,7 @@ func (sh *Shard) goNamed(s *Session, r *Request, name string) {
 		return
 	}
 	r.location, r.env.Location = l, l
+	sh.settle(s, r)
 	sh.content(s, r)
 }
 
@@ -165,6 +175,7 @@ func (sh *Shard) refuseHandshake(s *Session, r *Request) {
 }
 
 func (sh *Shard) replySlash(s *Session, r *Request) {
+	r.status = 0
 	form := sh.beginReply(s, r, 301)
 	sh.finishReply(s, r, 301, route.AppendSlashRedirect(sh.out[:0], &r.env, r.location, form))
 }
@@ -175,14 +186,24 @@ func (sh *Shard) replyReturn(s *Session, r *Request) {
 		ret = r.location.Return
 	}
 	if ret.Code == route.CodeNoAnswer {
-		r.env.Status = ret.Code
-		sh.countOutcome(r, observe.OutcomeRejected)
-		sh.close(s, observe.ReasonRefused, observe.SideProxy)
+		sh.closeUnanswered(s, r)
 		return
 	}
-	if ret.Empty() && sh.errorPage(s, r, ret.Code) {
+	if ret.Empty() {
+		sh.refuse(s, ret.Code)
 		return
+	}
+	switch ret.Code {
+	case 301, 302, 303, 307, 308:
+		r.status = 0 // a redirect keeps its own
 	}
 	form := sh.beginReply(s, r, ret.Code)
 	sh.finishReply(s, r, ret.Code, ret.Append(sh.out[:0], &r.env, form))
+}
+
+// closeUnanswered closes the connection without an answer (444).
+func (sh *Shard) closeUnanswered(s *Session, r *Request) {
+	r.env.Status = route.CodeNoAnswer
+	sh.countOutcome(r, observe.OutcomeRejected)
+	sh.close(s, observe.ReasonRefused, observe.SideProxy)
 }

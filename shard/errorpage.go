@@ -79,21 +79,19 @@ func (sh *Shard) intercept(s *Session, r *Request) {
 func (sh *Shard) leaveExchange(s *Session, r *Request) {
 	sh.countPeerBytes(r)
 	sh.dropUpstream(s)
-	if r.up.pending() {
-		sh.drop(&r.up)
-	}
+	sh.dropOut(&r.up)
 	r.choice = upstream.Choice{}
 	r.tries = 0
 }
 
-// dropBody makes the request a GET without a body: that of an error page.
+// dropBody makes the request a GET without a body: that of an error page. What has not
+// been read of the body never will be: behind a GET it would be the next request.
 func (sh *Shard) dropBody(r *Request) {
 	r.asGet = true
-	r.cut = r.cut || !r.up.ended
+	if !sh.discardGlued(r) {
+		r.cut, r.keepDown, r.up.ended = true, false, true
+	}
 	r.expects = false
 	sh.drop(&r.up)
-	if r.body != 0 {
-		sh.bufs.Put(r.body)
-		r.body = 0
-	}
+	sh.putBuf(&r.body)
 }

@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"bytes"
+
 	"holdfast/httpparse"
 	"holdfast/internal/sys"
 	"holdfast/observe"
@@ -30,13 +32,15 @@ func (sh *Shard) tryFiles(s *Session, r *Request) {
 			want = sys.FileFolder
 		}
 		info, errno := sh.stat(path)
-		if errno == 0 && info.Kind == want {
-			e.SetPath(uri)
+		if errno == 0 && info.Kind == want && !climbs(uri) {
+			e.SetTried(uri)
 			sh.answerFrom(s, r)
 			return
 		}
 	}
 	switch other := l.TryElse; {
+	case other.Code == route.CodeNoAnswer:
+		sh.closeUnanswered(s, r)
 	case other.Code != 0:
 		sh.refuse(s, other.Code)
 	case other.Named != "":
@@ -61,7 +65,7 @@ func (sh *Shard) serveFile(s *Session, r *Request) {
 		sh.refuse(s, 405)
 		return
 	}
-	if len(e.URI) == 0 || e.URI[0] != '/' {
+	if len(e.URI) == 0 || e.URI[0] != '/' || climbs(e.URI) {
 		sh.refuse(s, 404)
 		return
 	}
@@ -81,6 +85,7 @@ func (sh *Shard) serveFile(s *Session, r *Request) {
 		sh.answerFile(s, r, fd, info)
 		return
 	case sys.FileFolder:
+		r.status = 0
 		form := sh.beginReply(s, r, 301)
 		sh.finishReply(s, r, 301, route.AppendFolderRedirect(sh.out[:0], e, form))
 	default:
@@ -89,6 +94,15 @@ func (sh *Shard) serveFile(s *Session, r *Request) {
 	}
 	sys.Close(fd)
 }
+
+// climbs reports whether a path could lead out of its folder. A client's own has no
+// segment ".." any more, but one that variables bring may, and an alias that cuts a
+// segment in two leaves one: "/i../x" in location /i. So no segment may end in "..".
+func climbs(uri []byte) bool {
+	return bytes.Contains(uri, dotsSlash) || bytes.HasSuffix(uri, dotsSlash[:2])
+}
+
+var dotsSlash = []byte("../")
 
 // serveIndex sends the request on to the first index file that is there.
 func (sh *Shard) serveIndex(s *Session, r *Request) {
@@ -129,6 +143,7 @@ func (sh *Shard) goIndex(s *Session, r *Request, uri []byte) {
 	}
 	r.env.SetPath(uri)
 	sh.findLocation(r)
+	sh.settle(s, r)
 	sh.content(s, r)
 }
 
@@ -182,7 +197,7 @@ func (sh *Shard) answerFile(s *Session, r *Request, fd int32, info sys.FileInfo)
 	}
 	form := sh.beginReply(s, r, answer.Status)
 	out := route.AppendFileHead(sh.out[:0], e, meta, answer, form)
-	if answer.Status == 304 || r.req.MethodID == httpparse.MethodHead || info.Size == 0 {
+	if answer.Status == 304 || r.bodyless() || r.req.MethodID == httpparse.MethodHead || info.Size == 0 {
 		sh.closeFile(r)
 	} else if answer.Ranges == 1 {
 		r.file.at, r.file.end = e.FileRange(0)

@@ -4,7 +4,6 @@ import (
 	"holdfast/httpparse"
 	"holdfast/internal/sys"
 	"holdfast/relay"
-	"holdfast/route"
 )
 
 // flow is one message body on its way: how its end is found at the source, how it is
@@ -81,7 +80,7 @@ func (f *flow) appendPayload(dst, payload []byte) []byte {
 
 // encode takes body bytes from raw and appends them to dst as the destination gets
 // them. used is how many bytes of raw belonged to the body.
-func (sh *Shard) encode(f *flow, dst, raw []byte) (_ []byte, used int, err httpparse.Error) {
+func (sh *Shard) encode(r *Request, f *flow, dst, raw []byte) (_ []byte, used int, err httpparse.Error) {
 	if f.ended {
 		return dst, 0, httpparse.OK
 	}
@@ -89,7 +88,7 @@ func (sh *Shard) encode(f *flow, dst, raw []byte) (_ []byte, used int, err httpp
 	dst = f.appendPayload(dst, payload)
 	sh.keepTrailers(f, trailers)
 	if f.ended && err == httpparse.OK {
-		dst, err = sh.appendEnd(f, dst)
+		dst, err = sh.appendEnd(r, f, dst)
 	}
 	return dst, used, err
 }
@@ -102,7 +101,7 @@ func (sh *Shard) keepTrailers(f *flow, part []byte) {
 
 // appendEnd appends what ends the body towards the destination: for the chunked coding
 // the last chunk and the trailers that may go on.
-func (sh *Shard) appendEnd(f *flow, dst []byte) ([]byte, httpparse.Error) {
+func (sh *Shard) appendEnd(r *Request, f *flow, dst []byte) ([]byte, httpparse.Error) {
 	if !f.rechunk {
 		return dst, httpparse.OK
 	}
@@ -113,18 +112,22 @@ func (sh *Shard) appendEnd(f *flow, dst []byte) ([]byte, httpparse.Error) {
 	fields, err := httpparse.ParseFields(section, sh.trailerFields[:0], 0)
 	sh.trailerFields = fields[:0]
 	dst = append(dst, "0\r\n"...)
-	dst = route.AppendTrailers(dst, section, fields)
+	if f == &r.up {
+		dst = r.proxy.AppendRequestTrailers(dst, section, fields)
+	} else {
+		dst = r.proxy.AppendResponseTrailers(dst, section, fields)
+	}
 	return append(dst, '\r', '\n'), err
 }
 
 // sourceEnded books the end of the source's stream. It reports whether that is where
 // the body was to end; dst gets what closes the destination's framing.
-func (sh *Shard) sourceEnded(f *flow, dst []byte) (_ []byte, whole bool) {
+func (sh *Shard) sourceEnded(r *Request, f *flow, dst []byte) (_ []byte, whole bool) {
 	if f.framing.Kind != httpparse.BodyClose {
 		return dst, false
 	}
 	f.ended = true
-	dst, _ = sh.appendEnd(f, dst)
+	dst, _ = sh.appendEnd(r, f, dst)
 	return dst, true
 }
 
@@ -206,12 +209,22 @@ func (sh *Shard) flush(to *relay.Half, f *flow) (done, ok bool) {
 
 // drop gives back what f holds.
 func (sh *Shard) drop(f *flow) {
-	for _, id := range [...]*uint32{&f.out, &f.trailers} {
-		if *id != 0 {
-			sh.bufs.Put(*id)
-			*id = 0
-		}
+	sh.dropOut(f)
+	sh.putBuf(&f.trailers)
+}
+
+// putBuf gives back the buffer numbered *id, if there is one.
+func (sh *Shard) putBuf(id *uint32) {
+	if *id != 0 {
+		sh.bufs.Put(*id)
+		*id = 0
 	}
+}
+
+// dropOut gives back what f's destination has not taken. Trailers stay: they belong to
+// a body that may be sent once more.
+func (sh *Shard) dropOut(f *flow) {
+	sh.putBuf(&f.out)
 	if f.pipe != 0 {
 		sh.pipes.Put(f.pipe)
 		f.pipe = 0

@@ -83,7 +83,7 @@ func (sh *Shard) appendHeld(r *Request, out []byte) []byte {
 		out = r.up.appendPayload(out, sh.headBuf(r).B[r.req.HeadLen:r.req.HeadLen+r.glued])
 	}
 	if r.whole && r.up.rechunk {
-		out, _ = sh.appendEnd(&r.up, out)
+		out, _ = sh.appendEnd(r, &r.up, out)
 	}
 	return out
 }

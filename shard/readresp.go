@@ -105,7 +105,7 @@ func (sh *Shard) pumpUp(s *Session, r *Request) bool {
 
 // sendBody passes body bytes on. false means that the session has left its state.
 func (sh *Shard) sendBody(s *Session, r *Request, raw []byte) bool {
-	out, used, perr := sh.encode(&r.up, sh.out[:0], raw)
+	out, used, perr := sh.encode(r, &r.up, sh.out[:0], raw)
 	sh.out = out[:0]
 	r.env.RequestLength += int64(used)
 	if !sh.bodyFits(s, r, perr) {
@@ -141,7 +141,7 @@ func (sh *Shard) bodyFits(s *Session, r *Request, perr httpparse.Error) bool {
 // have answered before, so it is read on; the client's connection ends with the answer.
 func (sh *Shard) cutBody(s *Session, r *Request) {
 	s.trail = s.trail.Note(observe.SideUpstream, observe.EventWriteFailed)
-	sh.drop(&r.up)
+	sh.dropOut(&r.up)
 	r.cut = r.cut || !r.up.ended
 	r.up.ended = true
 	r.keepUp, r.keepDown = false, false

@@ -11,12 +11,12 @@ import (
 func (sh *Shard) startSend(s *Session, r *Request) {
 	sh.setState(s, SendHead)
 	keep := r.group.Keepalive > 0 && int(r.upRequests)+1 < r.group.KeepaliveRequests
-	r.asked100 = r.expects && !r.up.ended && r.proxy.Minor == 1 && !r.settings().RequestBuffering
+	expect := r.expects && !r.up.ended && r.proxy.Minor == 1 && !r.settings().RequestBuffering
 	out, sent := r.proxy.AppendRequest(sh.out[:0], &r.env, route.RequestForm{
 		Framing: r.framingUp(), Upgrade: r.upgrade, Keepalive: keep && r.proxy.Minor == 1,
-		Expect: r.asked100, Trailers: r.settings().PassTrailers && r.proxy.Minor == 1, Get: r.asGet,
+		Expect: expect, Trailers: r.settings().PassTrailers && r.proxy.Minor == 1, Get: r.asGet,
 	})
-	r.askedUp = sent.Upgrade
+	r.askedUp, r.asked100 = sent.Upgrade, sent.Expect
 	r.keepUp = keep && !sent.Close && !sent.Upgrade && sent.Minor == 1
 	out = sh.appendHeld(r, out)
 	r.peer.Requests.Add(1)

@@ -13,7 +13,6 @@ from http_body import blocks, digest
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = 128 << 10
     # Else an answer's last segment waits for the acknowledgement of its head.
     disable_nagle_algorithm = True
 

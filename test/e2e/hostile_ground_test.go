@@ -3,8 +3,6 @@ package e2e_test
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -98,6 +96,9 @@ func hostileSpec(t *testing.T, b *proc.Backend) proc.Spec {
 // echoTarget answers with the request's target, so that a client can tell its own answer
 // from another's.
 func echoTarget(x *proc.Exchange) {
+	if x.Head.Has("Expect") && (x.Head.Chunked() || x.Head.ContentLength() > 0) {
+		x.Send(wire.Lines("HTTP/1.1 100 Continue"))
+	}
 	if x.Head.Chunked() || x.Head.ContentLength() > 0 {
 		x.Body(x.Head)
 	}
@@ -195,28 +196,4 @@ func honest(h wire.Head) error {
 		return errors.New("NUL")
 	}
 	return nil
-}
-
-// answers reads responses until the connection ends or stays quiet, for peers whose
-// verdict is not known before: the statuses, then "end" or "open".
-func answers(c *proc.Raw, methods string, quiet time.Duration) string {
-	var out []string
-	for {
-		_ = c.Conn().SetReadDeadline(time.Now().Add(quiet))
-		if _, err := c.Reader().Peek(1); err != nil {
-			var timeout net.Error
-			if errors.As(err, &timeout) && timeout.Timeout() {
-				return strings.Join(append(out, "open"), " ")
-			}
-			return strings.Join(append(out, "end"), " ")
-		}
-		h := c.Head()
-		if c.Err() != nil {
-			return strings.Join(append(out, "garbage"), " ")
-		}
-		out = append(out, strconv.Itoa(h.Status()))
-		if h.Status() >= 200 && h.Status() != 204 && h.Status() != 304 && !strings.HasPrefix(methods, "HEAD") {
-			_, _ = io.Copy(io.Discard, c.BodyReader(h))
-		}
-	}
 }

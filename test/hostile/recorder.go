@@ -1,12 +1,16 @@
 package hostile
 
 import (
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"holdfast/test/proc"
 	"holdfast/test/wire"
 )
 
@@ -38,6 +42,8 @@ type recording struct {
 	// scripted is set once the script was played here, answered once there was a request,
 	// reused when a request came behind the one that the script answered.
 	scripted, answered, reused bool
+	// playing is set while the script is being sent, until the proxy's kernel has it all.
+	playing bool
 	// spoilt is set when it was ended by us, ended when it is over.
 	spoilt, ended bool
 }
@@ -94,7 +100,7 @@ func (r *Recorder) accept() {
 // takeScript gives the script away; the lock is held.
 func (r *Recorder) takeScript(c *recording) []Step {
 	script := r.script
-	r.script, c.scripted = nil, true
+	r.script, c.scripted, c.playing = nil, true, true
 	return script
 }
 
@@ -105,7 +111,7 @@ func (r *Recorder) serve(c *recording, script []Step) {
 		c.ended = true
 		r.mu.Unlock()
 	}()
-	if script != nil && !play(c.conn, script, false) {
+	if script != nil && !r.playScript(c, script, false) {
 		return
 	}
 	buf := make([]byte, 64<<10)
@@ -143,18 +149,50 @@ func (r *Recorder) answerAll(c *recording) bool {
 		c.read += m.End
 		c.reused = c.reused || c.scripted && c.answered
 		c.answered = true
-		var steps []Step
-		if len(r.script) > 0 && !probe {
-			steps = r.takeScript(c)
-		} else {
-			steps = r.usual(c, &m)
-		}
 		bytewise := r.bytewise && !probe
+		if len(r.script) > 0 && !probe {
+			steps := r.takeScript(c)
+			r.mu.Unlock()
+			if !r.playScript(c, steps, bytewise) {
+				return false
+			}
+			continue
+		}
+		steps := r.usual(c, &m)
 		r.mu.Unlock()
 		if !play(c.conn, steps, bytewise) {
 			return false
 		}
 	}
+}
+
+// playScript sends a script and waits until it has arrived: what comes later than the
+// next request no proxy can tell from the answer to that.
+func (r *Recorder) playScript(c *recording, script []Step, bytewise bool) bool {
+	goesOn := play(c.conn, script, bytewise)
+	if goesOn {
+		_ = proc.Poll(10*time.Second, func() error { return arrived(c.conn) })
+	}
+	r.mu.Lock()
+	c.playing = false
+	r.mu.Unlock()
+	return goesOn
+}
+
+// arrived is an error while the peer's kernel has not acknowledged all that was sent.
+func arrived(conn net.Conn) error {
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return nil
+	}
+	unsent, failed := 0, error(nil)
+	if err := raw.Control(func(fd uintptr) { unsent, failed = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) }); err != nil || failed != nil {
+		return nil // it is closed
+	}
+	if unsent > 0 {
+		return fmt.Errorf("%d bytes on their way", unsent)
+	}
+	return nil
 }
 
 // usual is the answer without a script; the lock is held.
@@ -244,13 +282,13 @@ func (r *Recorder) streams() []stream {
 		if c.tunnel > 0 {
 			end = c.tunnel
 		}
-		if len(c.data) == c.mark {
+		if len(c.data) == c.mark && !c.playing {
 			continue
 		}
 		all = append(all, stream{
 			data:   append([]byte(nil), c.data[min(c.mark, end):end]...),
 			tunnel: append([]byte(nil), c.data[end:]...),
-			busy:   !c.ended && (c.tunnel > 0 || c.read < len(c.data)),
+			busy:   !c.ended && (c.playing || c.tunnel > 0 || c.read < len(c.data)),
 		})
 	}
 	return all

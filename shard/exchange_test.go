@@ -1,0 +1,560 @@
+package shard
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math/rand"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/route"
+	"holdfast/upstream"
+)
+
+var exchangeSeed = flag.Int64("exchange.seed", 0, "the one seed that TestExchanges runs; 0: new ones")
+
+// decoy is what bodies are made of: whoever takes a part of one for a request, or for a
+// response, finds one that nobody sent.
+const decoy = "GET /decoy HTTP/1.1\r\nHost: a\r\n\r\nHTTP/1.1 299 Decoy\r\nContent-Length: 0\r\n\r\n0\r\n\r\n5\r\n"
+
+// payload is the body of n bytes that belongs to an id.
+func payload(id string, n int) []byte {
+	b := make([]byte, 0, n+len(decoy)+len(id))
+	for len(b) < n {
+		b = append(b, id...)
+		b = append(b, decoy...)
+	}
+	return b[:n]
+}
+
+func sum(b []byte) string { return strconv.FormatUint(uint64(crc32.ChecksumIEEE(b)), 16) }
+
+// exchange is one request of a client and what is to come of it.
+type exchange struct {
+	id, method string
+	body       []byte
+	chunked    bool
+	length     bool
+	trailer    bool
+	expect     bool
+	do         [3]string // what each upstream does with it; the last is for those asked again
+	raw        []byte
+	headLen    int
+	asked      int // how often an upstream had its head
+}
+
+// trial is one shard with settings of its own, its upstreams and its clients.
+type trial struct {
+	*rig
+	seed  int64
+	pages bool
+	mu    sync.Mutex
+	byID  map[string]*exchange
+	conns []net.Conn
+	bad   []string
+	wg    sync.WaitGroup
+}
+
+func (tr *trial) complain(format string, args ...any) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if len(tr.bad) < 5 {
+		tr.bad = append(tr.bad, fmt.Sprintf(format, args...))
+	}
+}
+
+func (tr *trial) track(c net.Conn) {
+	_ = c.SetDeadline(time.Now().Add(deadline))
+	tr.mu.Lock()
+	tr.conns = append(tr.conns, c)
+	tr.mu.Unlock()
+}
+
+func pick[T any](rnd *rand.Rand, of ...T) T { return of[rnd.Intn(len(of))] }
+
+// newTrial makes a shard with random settings.
+func newTrial(t *testing.T, seed int64) *trial {
+	rnd := rand.New(rand.NewSource(seed))
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("static"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "large"), payload("large", 300<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	st := site{inFlight: pick(rnd, 0, 0, 0, 256<<10), set: func(s *route.Settings) {
+		s.RequestBuffering, s.ClientBodyBufferSize = rnd.Intn(2) == 0, pick[int64](rnd, 8, 300, 16<<10)
+		s.Buffering, s.BuffersSize = rnd.Intn(2) == 0, pick[int64](rnd, 1, 4<<10, 64<<10)
+		s.PassTrailers, s.Sendfile = rnd.Intn(2) == 0, rnd.Intn(2) == 0
+		s.ClientMaxBodySize = pick[int64](rnd, 0, 0, 1000)
+		s.InterceptErrors, s.RecursiveErrorPages = rnd.Intn(2) == 0, rnd.Intn(2) == 0
+	}, group: func(g *upstream.GroupSpec) { g.Servers[0].MaxFails = 0 }}
+	var pages []route.ErrorPageSpec
+	for _, status := range []int{400, 404, 405, 408, 411, 413, 500, 502, 504} {
+		if rnd.Intn(3) > 0 {
+			target := pick(rnd, "@other", "@other", "/page", "/file", "/large", "/text", "/none", "http://b/")
+			pages = append(pages, pageAs(pick(rnd, route.KeepStatus, route.OwnStatus, 200, 204), target, status))
+		}
+	}
+	if rnd.Intn(3) == 0 {
+		pages = nil
+	}
+	tr := &trial{seed: seed, pages: pages != nil, byID: map[string]*exchange{}}
+	tr.rig = newRig(t, st,
+		place{at: "/", up: 1, pages: pages, minor: pick[uint8](rnd, 0, 0, 0, 1)},
+		place{at: "@other", up: 2, pages: pages, minor: pick[uint8](rnd, 0, 0, 0, 1)}, place{at: "=/page", up: 2, pages: pages},
+		place{at: "=/file", root: dir}, place{at: "=/large", root: dir}, place{at: "=/text", code: 200, text: "text"},
+		place{at: "/none", code: 404, pages: pages},
+		place{at: "/try", root: dir, tries: []string{"$uri"}, otherwise: "@other", pages: pages})
+	for i, l := range []*net.TCPListener{tr.back, tr.other} {
+		tr.wg.Add(1)
+		go func() {
+			defer tr.wg.Done()
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				tr.track(c)
+				tr.wg.Add(1)
+				go func() { defer tr.wg.Done(); tr.backend(c.(*net.TCPConn), i) }()
+			}
+		}()
+	}
+	return tr
+}
+
+// newExchange is a random request.
+func (tr *trial) newExchange(rnd *rand.Rand, id string) *exchange {
+	x := &exchange{id: id, method: pick(rnd, "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE")}
+	for i := range x.do {
+		x.do[i] = pick(rnd, "length", "length", "chunked", "chunked", "trailers", "close", "early", "earlyclose", "interim", "hints",
+			"404", "500", "nobody", "resethead", "resetbody", "cutlength", "cutchunked", "cuthead", "garbage", "badtrailer", "stale",
+			"large", "toomuch", "slow")
+	}
+	path := pick(rnd, "/"+id, "/"+id, "/"+id, "/none", "/try/"+id, "/file", "/large", "/text")
+	n := pick(rnd, 0, 1, 7, 100, 999, 5000, 70<<10, 400<<10)
+	if x.method == "GET" || x.method == "HEAD" {
+		n = pick(rnd, 0, 0, 0, 5)
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: a\r\nX-Id: %s\r\n", x.method, path, id)
+	if rnd.Intn(2) == 0 {
+		b.WriteString("TE: trailers\r\nConnection: TE\r\n")
+	}
+	switch rnd.Intn(3) {
+	case 0:
+		x.chunked = x.method != "GET" && x.method != "HEAD" || rnd.Intn(4) == 0
+	case 1:
+		x.length = true
+	}
+	if x.chunked || x.length {
+		x.body = payload(id, n)
+		x.expect = rnd.Intn(4) == 0
+	}
+	if x.expect {
+		b.WriteString("Expect: 100-continue\r\n")
+	}
+	switch {
+	case x.length:
+		fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n", len(x.body))
+		x.headLen = b.Len()
+		b.Write(x.body)
+	case x.chunked:
+		b.WriteString("Transfer-Encoding: chunked\r\n\r\n")
+		x.headLen = b.Len()
+		for rest := x.body; len(rest) > 0; {
+			n := 1 + rnd.Intn(min(len(rest), pick(rnd, 3, 100, 100<<10)))
+			if len(rest) > 5000 {
+				n = min(len(rest), n+3000)
+			}
+			fmt.Fprintf(&b, "%x%s\r\n%s\r\n", n, pick(rnd, "", "", ";a=b"), rest[:n])
+			rest = rest[n:]
+		}
+		b.WriteString("0\r\n")
+		if x.trailer = rnd.Intn(2) == 0; x.trailer {
+			fmt.Fprintf(&b, "X-Trail: %s\r\n", id)
+		}
+		b.WriteString("\r\n")
+	default:
+		b.WriteString("\r\n")
+		x.headLen = b.Len()
+	}
+	x.raw = b.Bytes()
+	tr.mu.Lock()
+	tr.byID[id] = x
+	tr.mu.Unlock()
+	return x
+}
+
+// backend serves one upstream connection and checks what it gets.
+func (tr *trial) backend(c *net.TCPConn, which int) {
+	defer c.Close()
+	br := bufio.NewReader(c)
+	for {
+		req, err := http.ReadRequest(br)
+		if err != nil {
+			var ne net.Error
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.As(err, &ne) {
+				tr.complain("upstream %d: a request that does not parse: %v", which, err)
+			}
+			return
+		}
+		tr.mu.Lock()
+		x := tr.byID[req.Header.Get("X-Id")]
+		do := ""
+		if x != nil {
+			if do = x.do[which]; x.asked > 1 {
+				do = x.do[2]
+			}
+			x.asked++
+			if x.asked > 1 && !tr.pages && x.method == "POST" {
+				tr.bad = append(tr.bad, "a POST was asked twice: "+x.id)
+			}
+		}
+		tr.mu.Unlock()
+		if x == nil {
+			tr.complain("upstream %d: nobody asked for %s %s", which, req.Method, req.RequestURI)
+			return
+		}
+		if !tr.answer(c, req, x, do, which) {
+			return
+		}
+	}
+}
+
+// readBody reads a request's body and compares it.
+func (tr *trial) readBody(req *http.Request, x *exchange, which int) (whole bool) {
+	body, err := io.ReadAll(req.Body)
+	want := x.body
+	if req.RequestURI == "/page" && x.method != "HEAD" && x.method != "GET" {
+		want = nil
+		if req.Method != "GET" || req.ContentLength != 0 {
+			tr.complain("upstream %d: %s %s of %d bytes for an error page of %s", which, req.Method, req.RequestURI, req.ContentLength, x.id)
+		}
+	} else if req.Method != x.method {
+		tr.complain("upstream %d: method %s for %s %s", which, req.Method, x.method, x.id)
+	}
+	if req.RequestURI == "/page" && len(body) == 0 {
+		want = nil
+	}
+	if err != nil {
+		if !bytes.HasPrefix(want, body) {
+			tr.complain("upstream %d: the part of a body of %d bytes is not one of %s", which, len(body), x.id)
+		}
+		return false
+	}
+	if !bytes.Equal(body, want) {
+		tr.complain("upstream %d: a body of %d bytes, want %d (%s)", which, len(body), len(want), x.id)
+	}
+	if got := req.Trailer.Get("X-Trail"); got != "" && (got != x.id || !x.trailer) {
+		tr.complain("upstream %d: trailer %q of %s", which, got, x.id)
+	}
+	return true
+}
+
+// answer does what the exchange says. It returns false when the connection is over.
+func (tr *trial) answer(c *net.TCPConn, req *http.Request, x *exchange, do string, which int) (more bool) {
+	body := payload(x.id, 200+len(x.id)*7)
+	if do == "large" {
+		body = payload(x.id, 700<<10)
+	}
+	wants := strings.EqualFold(req.Header.Get("Expect"), "100-continue")
+	head := func(status string, fields string) string {
+		return fmt.Sprintf("HTTP/1.1 %s\r\nX-Echo: %s\r\nX-Do: %s\r\nX-Sum: %s\r\n%s\r\n", status, x.id, do, sum(body), fields)
+	}
+	reset := func() { _ = c.SetLinger(0) }
+	put := func(parts ...string) bool {
+		for _, p := range parts {
+			if req.Method == "HEAD" && p == string(body) {
+				continue
+			}
+			if _, err := io.WriteString(c, p); err != nil {
+				return false
+			}
+		}
+		return true
+	}
+	length := head("200 OK", fmt.Sprintf("Content-Length: %d\r\n", len(body)))
+	coded := head("200 OK", "Transfer-Encoding: chunked\r\n")
+	chunk := func(b []byte) string { return fmt.Sprintf("%x\r\n%s\r\n", len(b), b) }
+	switch do {
+	case "early", "earlyclose":
+		ok := put(length, string(body))
+		if do == "earlyclose" || !ok {
+			return false
+		}
+		return tr.readBody(req, x, which)
+	case "resethead":
+		reset()
+		return false
+	}
+	if wants && len(x.body)%2 == 0 || do == "interim" && wants {
+		put("HTTP/1.1 100 Continue\r\n\r\n")
+	}
+	if !tr.readBody(req, x, which) {
+		return false
+	}
+	if req.Method == "HEAD" && do != "resetbody" && do != "cuthead" && do != "garbage" {
+		return put(length)
+	}
+	switch do {
+	case "chunked":
+		return put(coded, chunk(body[:5]), chunk(body[5:]), "0\r\n\r\n")
+	case "trailers":
+		return put(coded, chunk(body), "0\r\nX-End: "+x.id+"\r\n\r\n")
+	case "badtrailer":
+		put(coded, chunk(body), "0\r\nX-End: "+x.id+"\r\nX bad\r\n\r\n")
+		return false
+	case "close":
+		put(head("200 OK", "Connection: close\r\n"), string(body))
+		return false
+	case "interim", "hints":
+		return put("HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", length, string(body))
+	case "404":
+		return put(head("404 Not Found", fmt.Sprintf("Content-Length: %d\r\n", len(body))), string(body))
+	case "500":
+		return put(head("500 Oops", "Transfer-Encoding: chunked\r\n"), chunk(body), "0\r\n\r\n")
+	case "nobody":
+		return put(head("204 No Content", ""))
+	case "resetbody":
+		reset()
+		return false
+	case "cutlength":
+		put(length, string(body[:len(body)-1]))
+		return false
+	case "cutchunked":
+		put(coded, chunk(body))
+		return false
+	case "cuthead":
+		put(length[:len(length)/2])
+		return false
+	case "garbage":
+		put("HTTP/1.1 2oo\r\n\r\n")
+		return false
+	case "stale":
+		put(length, string(body))
+		return false
+	case "toomuch":
+		put(length, string(body), "HTTP/1.1 299 Decoy\r\nContent-Length: 0\r\n\r\n")
+		return false
+	case "slow":
+		return put(length[:10], length[10:], string(body[:1]), string(body[1:]))
+	}
+	return put(length, string(body))
+}
+
+// client sends a few requests, cut and glued at random, and checks the answers.
+func (tr *trial) client(seed int64, name string) {
+	rnd := rand.New(rand.NewSource(seed))
+	c, err := net.Dial("tcp", tr.front)
+	if err != nil {
+		tr.complain("dial: %v", err)
+		return
+	}
+	defer c.Close()
+	tr.track(c)
+	var list []*exchange
+	for i := range 1 + rnd.Intn(6) {
+		list = append(list, tr.newExchange(rnd, fmt.Sprintf("%s-%d", name, i)))
+	}
+	quits := rnd.Intn(12) == 0
+	goes := make(chan bool, 64) // the reader has seen a 100 (true) or a final answer
+	over := make(chan struct{})
+	defer close(over)
+	tr.wg.Add(1)
+	go func() {
+		defer tr.wg.Done()
+		tr.write(rnd, c.(*net.TCPConn), list, quits, goes, over)
+	}()
+	br := bufio.NewReader(c)
+	for _, x := range list {
+		last, err := tr.read(br, x, goes)
+		if err != nil && !quits {
+			tr.complain("%s %s (%v, %d bytes, expect %v): %v", x.method, x.id, x.do, len(x.body), x.expect, err)
+		}
+		if err != nil {
+			return
+		}
+		if last {
+			if b, err := br.ReadByte(); err == nil {
+				rest, _ := br.Peek(min(br.Buffered(), 100))
+				tr.complain("behind the last answer, of %s (%v): %q%q", x.id, x.do, b, rest)
+			}
+			return
+		}
+	}
+}
+
+// write sends the requests of a client.
+func (tr *trial) write(rnd *rand.Rand, c *net.TCPConn, list []*exchange, quits bool, goes <-chan bool, over <-chan struct{}) {
+	var glued []byte
+	flush := func() bool {
+		for len(glued) > 0 {
+			n := len(glued)
+			if rnd.Intn(2) == 0 {
+				n = 1 + rnd.Intn(n)
+			}
+			if _, err := c.Write(glued[:n]); err != nil {
+				return false
+			}
+			if glued = glued[n:]; rnd.Intn(3) == 0 {
+				tr.sh.Post(func(*Shard) {})
+				time.Sleep(time.Duration(rnd.Intn(300)) * time.Microsecond)
+			}
+			if quits && rnd.Intn(10) == 0 {
+				_ = c.SetLinger(rnd.Intn(2) - 1)
+				c.Close()
+				return false
+			}
+		}
+		return true
+	}
+	finals := 0
+	for i, x := range list {
+		if !x.expect || rnd.Intn(3) == 0 {
+			if glued = append(glued, x.raw...); rnd.Intn(2) == 0 && !flush() {
+				return
+			}
+			continue
+		}
+		if glued = append(glued, x.raw[:x.headLen]...); !flush() {
+			return
+		}
+		for goOn := false; !goOn; {
+			select {
+			case hundred := <-goes:
+				if !hundred {
+					finals++
+				}
+				// After a final answer the body is still due, if the connection lives.
+				goOn = hundred && finals == i || finals > i
+			case <-over:
+				return
+			}
+		}
+		glued = append(glued, x.raw[x.headLen:]...)
+	}
+	flush()
+}
+
+// read reads and checks the answer to x. last says that the connection ends with it.
+func (tr *trial) read(br *bufio.Reader, x *exchange, goes chan<- bool) (last bool, err error) {
+	hundreds := 0
+	for {
+		resp, err := http.ReadResponse(br, &http.Request{Method: x.method})
+		if err != nil {
+			return true, fmt.Errorf("no answer: %w", err)
+		}
+		if resp.StatusCode < 200 {
+			if resp.StatusCode == 100 {
+				if hundreds++; hundreds > 1 || !x.expect {
+					return true, fmt.Errorf("%d 100s", hundreds)
+				}
+				goes <- true
+			}
+			continue
+		}
+		body, err := io.ReadAll(resp.Body)
+		goes <- false
+		return resp.Close || err != nil, tr.judge(x, resp, body, err)
+	}
+}
+
+// judge compares an answer with what it says to be.
+func (tr *trial) judge(x *exchange, resp *http.Response, body []byte, err error) error {
+	do := resp.Header.Get("X-Do")
+	if resp.StatusCode == 299 {
+		return errors.New("a decoy")
+	}
+	if echo := resp.Header.Get("X-Echo"); echo != "" {
+		if echo != x.id {
+			return fmt.Errorf("an answer to %s", echo)
+		}
+		cut := do == "cutlength" || do == "cutchunked" || do == "badtrailer"
+		empty := x.method == "HEAD" || resp.StatusCode == 204
+		switch {
+		case cut && err == nil && !empty:
+			return fmt.Errorf("%s passes for whole", do)
+		case !cut && do != "earlyclose" && err != nil:
+			return fmt.Errorf("%s: %w after %d bytes", do, err, len(body))
+		case err == nil && !empty && sum(body) != resp.Header.Get("X-Sum"):
+			return fmt.Errorf("%s: another body of %d bytes", do, len(body))
+		}
+		if end := resp.Trailer.Get("X-End"); end != "" && end != x.id {
+			return fmt.Errorf("trailer %q", end)
+		}
+		return nil
+	}
+	switch text := string(body); {
+	case err != nil:
+		return fmt.Errorf("an answer of our own, %d: %w", resp.StatusCode, err)
+	case text == "", text == "static", text == "text", strings.Contains(text, "</html>"), text == string(payload("large", 300<<10)):
+		return nil
+	}
+	return fmt.Errorf("status %d with %d bytes: %.100q", resp.StatusCode, len(body), body)
+}
+
+// Random requests, framed, cut and glued in all ways, meet upstreams that do all kinds
+// of things under random settings: each answer belongs to its request, each body comes
+// whole or not at all, nothing of one message is taken for another, and nothing is left.
+func TestExchanges(t *testing.T) {
+	budget := 10 * time.Second
+	if testing.Short() {
+		budget = time.Second
+	}
+	seed := *exchangeSeed
+	if seed == 0 {
+		seed = time.Now().UnixNano() % 1e9
+	}
+	for start := time.Now(); !t.Failed() && time.Since(start) < budget; seed++ {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { runTrial(t, seed) })
+		if *exchangeSeed != 0 {
+			return
+		}
+	}
+}
+
+func runTrial(t *testing.T, seed int64) {
+	tr := newTrial(t, seed)
+	var clients sync.WaitGroup
+	for i := range 6 {
+		clients.Add(1)
+		go func() {
+			defer clients.Done()
+			tr.client(seed*100+int64(i), fmt.Sprintf("%d.%d", seed, i))
+		}()
+	}
+	clients.Wait()
+	tr.back.Close()
+	tr.other.Close()
+	tr.mu.Lock()
+	for _, c := range tr.conns {
+		c.Close()
+	}
+	tr.mu.Unlock()
+	tr.wg.Wait()
+	for _, text := range tr.bad {
+		t.Error(text)
+	}
+	tr.eventually("nothing left", func(sh *Shard) bool {
+		bufs, _ := sh.bufs.Lent()
+		return sh.sessions.Len()-len(sh.closed) == 0 && bufs+sh.pipes.Lent()+sh.requests.lent()+sh.files == 0 &&
+			int(tr.peer.Connections.Load()+tr.peer2.Connections.Load()) == sh.pooled.Len()
+	})
+	if t.Failed() {
+		t.Logf("again: go test ./shard -run TestExchanges -exchange.seed %d\n%s\n%s", seed, tr.errors, tr.access)
+	}
+}
