@@ -33,7 +33,7 @@ func TestContentDefaults(t *testing.T) {
 		{"buffering, request buffering, strict", []bool{p.Buffering, p.RequestBuffering, set.WebsocketStrict},
 			[]bool{true, true, true}},
 		{"the others", []bool{p.PassTrailers, p.InterceptErrors, set.RecursiveErrorPages, set.ResetTimedout},
-			[]bool{false, false, false, false}},
+			[]bool{false, false, false, true}},
 		{"keepalive_min_timeout", set.KeepaliveMinTimeout, time.Duration(0)},
 		{"server_tokens", set.ServerTokens, config.TokensOff},
 		{"lists", len(set.ErrorPages) + len(set.AddHeaders) + len(set.EarlyHints), 0},

@@ -183,6 +183,7 @@ func defaultSettings() Settings {
 		ClientHeaderBufferSize:   1 << 10,
 		LargeClientHeaderBuffers: Buffers{Count: 4, Size: 8 << 10},
 		MaxHeaders:               200,
+		ResetTimedout:            true,
 		ClientBodyBufferSize:     16 << 10,
 		WebsocketStrict:          true,
 		LingeringClose:           LingeringOn,

@@ -164,8 +164,8 @@ var looser = []struct {
 	{says: "unexpected EOF", method: "CONNECT", reason: "2xx to CONNECT has no body: RFC 9112 section 6.3"},
 }
 
-// compare fails if the two disagree in a way that no table above lists. It returns the
-// row that does, or the fault.
+// compare gives the fault if the two disagree in a way that no table above lists, and the
+// row if one does.
 func compare(m message) (row, fault string) {
 	text, refused, ourErr := readHere(m)
 	want, theirErr := readNetHTTP(m)

@@ -136,10 +136,6 @@ func (sh *Shard) onBody(s *Session) (again bool) {
 				sh.await(s, r, waitUpstreamRead)
 			}
 			return false
-		case sh.bufs.Full():
-			sh.starve(s)
-			sh.await(s, r, waitUpstreamRead)
-			return false
 		}
 		if !sh.readBody(s, r) {
 			return false
@@ -163,9 +159,25 @@ func (sh *Shard) readsAhead(s *Session, r *Request) bool {
 	return int64(sh.bufs.At(r.down.out).Len()) < r.settings().BuffersSize
 }
 
-// shortRead is what is read at once of a response while memory is short, in bytes: what
-// a client does not take of it is held.
-const shortRead = 4 << 10
+// What is read at once of a body while memory is short, and past its limit, in bytes:
+// with what the chunked coding adds a buffer of the smallest size holds the least.
+const (
+	shortRead = 4 << 10
+	leastRead = 1000
+)
+
+// readMax is how much of a body is read at once: what its destination does not take is
+// held. Even past the limit it is not nothing, since bodies hold memory, and give it back
+// only when they come to their end.
+func (sh *Shard) readMax() int {
+	switch {
+	case sh.bufs.Full():
+		return leastRead
+	case sh.memoryShort():
+		return shortRead
+	}
+	return len(sh.mover.Scratch)
+}
 
 // memoryShort reports whether half of the memory for requests is lent. From there on
 // slow readers get less of it, so that new requests find some.
@@ -188,10 +200,7 @@ func (sh *Shard) readBody(s *Session, r *Request) bool {
 			return true
 		}
 	}
-	raw := sh.mover.Scratch
-	if sh.memoryShort() {
-		raw = raw[:shortRead]
-	}
+	raw := sh.mover.Scratch[:sh.readMax()]
 	if r.down.out != 0 {
 		room := r.settings().BuffersSize - int64(sh.bufs.At(r.down.out).Len())
 		raw = raw[:max(min(room, int64(len(raw))), 1)]
@@ -279,7 +288,8 @@ func (sh *Shard) leaveUpstream(s *Session, r *Request) {
 // client may still be sending it lingers (lingering_close).
 func (sh *Shard) endConnection(s *Session, r *Request, whole bool) (again bool) {
 	set := r.settings()
-	unread := !whole || r.ahead != 0 || sh.headBuf(r).Len() > 0 || s.Down.Bits&relay.CanRead != 0
+	more := r.ahead != 0 || sh.headBuf(r).Len() > 0 || s.Down.Bits&relay.CanRead != 0
+	unread := !whole || more || r.up.read > 0 || r.env.Pipelined // nginx's guess
 	if set.LingeringClose == route.LingeringAlways || set.LingeringClose == route.LingeringOn && unread {
 		s.cause(observe.ReasonDone, observe.SideProxy)
 		sh.enterLinger(s)

@@ -29,6 +29,8 @@ func (sh *Shard) errorPage(s *Session, r *Request, status int) bool {
 		return false
 	}
 	r.paged, r.failed = true, status
+	// Where the first error was decides, not where its page is (recursive_error_pages).
+	r.lastPage = !r.settings().RecursiveErrorPages
 	sh.leaveExchange(s, r)
 	switch {
 	case p.Overwrite == route.KeepStatus:
@@ -53,11 +55,10 @@ func (sh *Shard) errorPage(s *Session, r *Request, status int) bool {
 
 // pageFor is what error_page says about status; nil where it has no say.
 func (r *Request) pageFor(status int) *route.ErrorPage {
-	set := r.settings()
-	if r.paged && !set.RecursiveErrorPages {
+	if r.lastPage {
 		return nil
 	}
-	return set.ErrorPages.For(status)
+	return r.settings().ErrorPages.For(status)
 }
 
 // intercepts reports whether error_page answers instead of the upstream

@@ -65,10 +65,6 @@ func (sh *Shard) pumpUp(s *Session, r *Request) bool {
 		if !done || r.up.ended || s.Down.Bits&relay.CanRead == 0 {
 			return true
 		}
-		if sh.bufs.Full() {
-			sh.starve(s)
-			return true
-		}
 		if r.up.splices(&s.Up) {
 			n, ok := sh.spliceBody(&s.Down, &s.Up, &r.up)
 			r.env.RequestLength += int64(n)
@@ -80,7 +76,7 @@ func (sh *Shard) pumpUp(s *Session, r *Request) bool {
 				continue
 			}
 		}
-		raw := sh.mover.Scratch
+		raw := sh.mover.Scratch[:sh.readMax()]
 		if r.up.framing.Kind == httpparse.BodyLength && r.up.left < int64(len(raw)) {
 			raw = raw[:r.up.left]
 		}

@@ -67,6 +67,7 @@ type Request struct {
 	hops     int  // internal redirects so far
 	internal bool // it was sent elsewhere inside
 	paged    bool // an error page answers
+	lastPage bool // no other error page may follow it
 	broken   bool // its head was refused: no upstream may see it
 	asGet    bool // an error page's request: a GET without the client's body
 }

@@ -212,11 +212,12 @@ func TestResetTimedoutConnection(t *testing.T) {
         listen 127.0.0.1:{{port:gentle}};
         location / { proxy_pass http://{{backend}}; }
     }`}, func(t *testing.T, p *proc.Proxy) {
+		asked := len(b.Seen())
 		unread := proc.Dial(t, p.Front())
 		unread.Send(get("/"))
 		// It must not be read before the proxy has given up.
 		proc.Until(t, "the upstream to lose its connection", func() error {
-			if len(b.Seen()) == 0 || b.Open() > 0 {
+			if len(b.Seen()) == asked || b.Open() > 0 {
 				return errors.New("still open")
 			}
 			return nil

@@ -115,7 +115,7 @@ func exchangeLeavings() []leaving {
 			fin(c)
 			c.ExpectEnd()
 		}},
-		{"expect_RST", proc.Silent(), func(c *proc.Raw, p string) {
+		{"expect_RST", begins(wire.Lines("HTTP/1.1 100 Continue")), func(c *proc.Raw, p string) {
 			c.Send("POST " + p + " HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
 			c.Response(100)
 			rst(c)

@@ -23,7 +23,7 @@ func TestHostileExpect(t *testing.T) {
 		{"without_a_body", head("Expect: 100-continue"), "", "200"},
 		{"length_0", head("Expect: 100-continue", "Content-Length: 0"), "", "200"},
 		{"does_not_wait", head("Expect: 100-continue", "Content-Length: 3") + "abc", "", "200"},
-		{"half_the_body_at_once", head("Expect: 100-continue", "Content-Length: 3") + "a", "bc", "100 200"},
+		{"half_the_body_at_once", head("Expect: 100-continue", "Content-Length: 3") + "a", "bc", "200"},
 		{"too_large", head("Expect: 100-continue", "Content-Length: 2000000"), "", "413"},
 		{"in_1.0", strings.Replace(head("Expect: 100-continue", "Content-Length: 3", "Connection: keep-alive"), "1.1", "1.0", 1),
 			"abc", "200"},

@@ -185,11 +185,15 @@ func arrived(conn net.Conn) error {
 	if err != nil {
 		return nil
 	}
-	unsent, failed := 0, error(nil)
-	if err := raw.Control(func(fd uintptr) { unsent, failed = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) }); err != nil || failed != nil {
-		return nil // it is closed
-	}
-	if unsent > 0 {
+	const closed = 7 // TCP_CLOSE of the kernel: after a reset nothing arrives any more
+	unsent := 0
+	err = raw.Control(func(fd uintptr) {
+		info, failed := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if failed == nil && info.State != closed {
+			unsent, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ)
+		}
+	})
+	if err == nil && unsent > 0 {
 		return fmt.Errorf("%d bytes on their way", unsent)
 	}
 	return nil

@@ -123,6 +123,9 @@ func watch(peer *client, c *Case, o Options) (pending bool) {
 		var quiet <-chan time.Time
 		switch {
 		case pending:
+		case clientAllows(c, seen) && len(seen.Statuses) < most(c):
+			// A request that comes after the case would be taken for one of the next.
+			quiet = time.After(10 * o.Quiet)
 		case clientAllows(c, seen):
 			quiet = time.After(o.Quiet)
 		case len(seen.Statuses) > 0 && o.Stray > 0:
@@ -136,6 +139,15 @@ func watch(peer *client, c *Case, o Options) (pending bool) {
 			return pending
 		}
 	}
+}
+
+// most is how many requests may be forwarded at most.
+func most(c *Case) int {
+	n := 0
+	for _, o := range c.Allowed {
+		n = max(n, o.Forwarded)
+	}
+	return n
 }
 
 // clientAllows tells whether what the client has may be all.
