@@ -86,6 +86,10 @@ func (c *Chunked) Decode(buf []byte) (payload, consumed int, done bool, err Erro
 	return payload, consumed, c.state == chunkedFinished, c.refused
 }
 
+// Left is how many bytes of data of the present chunk have yet to come, as far as its
+// size is known: a limit can refuse a body before they do.
+func (c *Chunked) Left() int64 { return c.left }
+
 // step takes one byte that is not chunk data.
 func (c *Chunked) step(b byte) Error {
 	switch c.state {

@@ -57,6 +57,7 @@ const (
 	ErrWebSocketMethod      // not GET
 	ErrWebSocketHTTPVersion // HTTP/1.0
 	ErrWebSocketBody        // with a body
+	ErrWebSocketProtocol    // Upgrade names a version of it, or only such
 	ErrWebSocketVersion     // Sec-WebSocket-Version is not there once as 13
 	ErrWebSocketKey         // Sec-WebSocket-Key is not there once as 16 bytes in base64
 
@@ -104,6 +105,7 @@ var errorTexts = [...]string{
 	ErrWebSocketMethod:      "WebSocket handshake is not a GET",
 	ErrWebSocketHTTPVersion: "WebSocket handshake in HTTP/1.0",
 	ErrWebSocketBody:        "WebSocket handshake with a body",
+	ErrWebSocketProtocol:    "WebSocket handshake with a version in Upgrade",
 	ErrWebSocketVersion:     "unsupported WebSocket version",
 	ErrWebSocketKey:         "malformed Sec-WebSocket-Key",
 }

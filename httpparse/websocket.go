@@ -1,18 +1,31 @@
 package httpparse
 
+import "bytes"
+
 // webSocketKeyLen is the length in bytes of 16 bytes in base64, two of them padding.
 const webSocketKeyLen = 24
 
 // AsksWebSocket reports whether a request of any method and version asks for a
-// WebSocket: Connection lists "upgrade" and Upgrade lists "websocket".
+// WebSocket: Connection lists "upgrade" and Upgrade lists "websocket", with or without
+// a version of the protocol.
 func (r *Request) AsksWebSocket(buf []byte) bool {
-	return ListHas(buf, r.Fields, FieldUpgrade, "websocket") &&
-		ListHas(buf, r.Fields, FieldConnection, "upgrade")
+	protocols := ListTokens(buf, r.Fields, FieldUpgrade)
+	for {
+		protocol, ok := protocols.Next()
+		if !ok {
+			return false
+		}
+		if name, _, _ := bytes.Cut(protocol, slash); EqualFold(name, "websocket") {
+			return ListHas(buf, r.Fields, FieldConnection, "upgrade")
+		}
+	}
 }
 
+var slash = []byte("/")
+
 // CheckWebSocket judges the opening handshake of a request that AsksWebSocket (RFC 6455
-// section 4.2.1): GET, HTTP/1.1, no body, one Sec-WebSocket-Version that is 13, one
-// Sec-WebSocket-Key of 16 bytes in base64. OK, or the reason to refuse with 400 or, for
+// section 4.2.1): GET, HTTP/1.1, no body, an Upgrade without a version of the protocol, one
+// Sec-WebSocket-Version that is 13, one Sec-WebSocket-Key of 16 bytes in base64. OK, or the reason to refuse with 400 or, for
 // the version, 426 with the version that would do (section 4.2.2); where the body has no
 // one length, what Framing answers.
 //
@@ -31,6 +44,8 @@ func (r *Request) CheckWebSocket(buf []byte) Error {
 		return err
 	case framing.Kind == BodyChunked || framing.Length > 0:
 		return ErrWebSocketBody
+	case !ListHas(buf, r.Fields, FieldUpgrade, "websocket"):
+		return ErrWebSocketProtocol
 	case r.Count(FieldSecWebSocketVersion) != 1 || string(version) != "13":
 		return ErrWebSocketVersion
 	case r.Count(FieldSecWebSocketKey) != 1 || !validWebSocketKey(key):

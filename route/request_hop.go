@@ -36,11 +36,11 @@ func (p *Proxy) appendUpgrade(dst []byte, e *Env, kind httpparse.UpgradeKind) []
 	return dst
 }
 
-// isH2C reports whether protocol is h2c, with or without a version (RFC 9110 section
-// 7.8: protocol-name ["/" protocol-version]).
+// isH2C reports whether protocol is HTTP/2 by one of its names, with or without a version
+// (RFC 9110 section 7.8: protocol-name ["/" protocol-version]).
 func isH2C(protocol []byte) bool {
 	name, _, _ := bytes.Cut(protocol, slash)
-	return httpparse.EqualFold(name, "h2c")
+	return httpparse.EqualFold(name, "h2c") || httpparse.EqualFold(name, "h2")
 }
 
 var slash = []byte("/")

@@ -1,8 +1,12 @@
 package shard
 
 import (
+	"bytes"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/relay"
 	"holdfast/route"
 	"holdfast/upstream"
 )
@@ -413,4 +418,87 @@ func TestTryFilesNoAnswer(t *testing.T) {
 	c := r.client()
 	c.send(get("/x"))
 	c.end()
+}
+
+// slowFile asks for a large file and returns when the shard waits for the client.
+func (r *rig) slowFile(fields string) *conn {
+	r.t.Helper()
+	c := r.client()
+	c.send("GET /large HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n")
+	r.eventually("the file waits for the client", func(sh *Shard) bool {
+		s := only(sh)
+		return s != nil && s.state == Reply && s.Down.Bits&relay.CanWrite == 0 && !s.has(flagQueued)
+	})
+	return c
+}
+
+// A file that changes while it is sent: what was promised comes, or the connection ends.
+func TestFileChangesWhileItIsSent(t *testing.T) {
+	const size = 24 << 20
+	for _, sendfile := range []bool{true, false} {
+		dir := t.TempDir()
+		name := filepath.Join(dir, "large")
+		want := payload("large", size)
+		fill := func() {
+			if err := os.WriteFile(name, want, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fill()
+		r := newRig(t, site{set: func(s *route.Settings) { s.Sendfile, s.MaxRanges = sendfile, -1 }}, place{at: "/", root: dir})
+		c := r.slowFile("")
+		r.check(os.Truncate(name, size/2))
+		resp, err := http.ReadResponse(c.r, nil)
+		r.check(err)
+		if body, err := io.ReadAll(resp.Body); err == nil || len(body) < 1000 || len(body) > size/2+4<<20 {
+			t.Errorf("sendfile %v: %d bytes of a file that became shorter, %v", sendfile, len(body), err)
+		}
+		r.logged(r.errors, "became shorter")
+		r.empty()
+
+		fill()
+		c = r.slowFile("")
+		f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+		r.check(err)
+		_, err = f.Write(make([]byte, 1<<20))
+		r.check(err)
+		f.Close()
+		if _, body := c.response("GET"); body != string(want) {
+			t.Errorf("sendfile %v: %d bytes of a file that grew", sendfile, len(body))
+		}
+
+		fill()
+		c = r.slowFile("Range: bytes=1-12000000,12000001-24000000,-7\r\n")
+		resp, err = http.ReadResponse(c.r, nil)
+		r.check(err)
+		body, err := io.ReadAll(resp.Body)
+		r.check(err)
+		_, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+		r.check(err)
+		parts := multipart.NewReader(bytes.NewReader(body), params["boundary"])
+		for _, want := range [][]byte{want[1:12000001], want[12000001:24000001], want[size-7:]} {
+			part, err := parts.NextPart()
+			r.check(err)
+			if got, err := io.ReadAll(part); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("sendfile %v: a part of %d bytes, %v", sendfile, len(got), err)
+			}
+		}
+		c.send(get("/none"))
+		c.status(404)
+		c.TCPConn.Close()
+		r.empty()
+
+		for _, end := range []func(*conn){
+			func(c *conn) { c.reset() },
+			func(*conn) { r.expireNow() },
+		} {
+			end(r.slowFile(""))
+			r.empty()
+			r.ask(func(sh *Shard) {
+				if sh.files != 0 {
+					t.Errorf("%d files are open", sh.files)
+				}
+			})
+		}
+	}
 }

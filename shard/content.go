@@ -68,8 +68,9 @@ func (sh *Shard) content(s *Session, r *Request) {
 	switch {
 	case l == nil && r.server.Return != nil, l != nil && l.Return != nil && (r.internal || !l.Internal):
 		sh.replyReturn(s, r)
-	case r.req.MethodID == httpparse.MethodConnect:
-		sh.logError(s, observe.LevelInfo, "client sent CONNECT method", nil)
+	case r.req.MethodID == httpparse.MethodConnect, r.req.MethodID == httpparse.MethodTrace:
+		// TRACE would show the upstream's view of the request, with what was added to it.
+		sh.logError(s, observe.LevelInfo, "client sent CONNECT or TRACE method", nil)
 		sh.refuse(s, 405)
 	case l == nil, l.Internal && !r.internal:
 		sh.refuse(s, 404)

@@ -306,13 +306,14 @@ func TestBodyTooLarge(t *testing.T) {
 	for name, body := range map[string]string{
 		"length":        "Content-Length: 5\r\n\r\nhello",
 		"glued chunked": "Transfer-Encoding: chunked\r\n\r\n" + chunks("hello"),
-		"glued partly":  "Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
+		"announced":     "Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
+		"glued partly":  "Transfer-Encoding: chunked\r\n\r\n3\r\nhel",
 	} {
 		c := w.client()
 		c.send("POST / HTTP/1.1\r\nHost: a\r\n" + body)
 		if name == "glued partly" {
 			w.state(ReadResp)
-			c.send("lo\r\n")
+			c.send("\r\n2\r\nlo\r\n")
 		}
 		c.status(413)
 		c.end()

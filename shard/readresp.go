@@ -140,7 +140,7 @@ func (sh *Shard) cutBody(s *Session, r *Request) {
 	sh.dropOut(&r.up)
 	r.cut = r.cut || !r.up.ended
 	r.up.ended = true
-	r.keepUp, r.keepDown = false, false
+	r.keepUp, r.keepDown = false, r.keepDown && !r.cut
 	s.Up.Bits |= relay.CanRead
 }
 

@@ -43,11 +43,11 @@ func (r *Request) framingUp() httpparse.Framing {
 	return r.up.framing
 }
 
-// bodyTooLarge reports whether more of a chunked body was read than allowed; one with a
-// length was refused with its head.
+// bodyTooLarge reports whether more of a chunked body was read, or announced by the size
+// of its present chunk, than allowed; one with a length was refused with its head.
 func (r *Request) bodyTooLarge() bool {
 	limit := r.settings().ClientMaxBodySize
-	return limit > 0 && r.up.read > limit
+	return limit > 0 && r.up.read+r.up.chunks.Left() > limit
 }
 
 func (sh *Shard) refuseLargeBody(s *Session) {

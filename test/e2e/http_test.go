@@ -245,19 +245,6 @@ func TestEarlyResponseDuringAnUpload(t *testing.T) {
 	})
 }
 
-// A client that asks for it gets its 100 before it sends the body (RFC 9110 section 10.1.1).
-func TestExpect100Continue(t *testing.T) {
-	b := proc.NewBackend(t, proc.Echo())
-	both(t, to(b), func(t *testing.T, p *proc.Proxy) {
-		c := proc.Dial(t, p.Front())
-		c.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
-		c.Response(100)
-		c.Send("body")
-		c.Body(c.Response(200))
-		equal(t, "Expect present", b.Last(t).Head.Has("Expect"), false)
-	})
-}
-
 // A 1xx other than 101 is not the answer.
 func TestInformationalResponsesAreNotFinal(t *testing.T) {
 	b := proc.NewBackend(t, func(x *proc.Exchange) {
