@@ -74,6 +74,9 @@ bench-parse: ## httpparse beside net/http and fasthttp, on the same heads
 bench-slow: build ## a well-behaved client beside 1200 slow ones: latency, memory, what comes back
 	go run ./bench/slow -bin bin/holdfast
 
+bench-body: build ## large HTTP bodies each way beside nginx and haproxy: CPU a gigabyte
+	go run ./bench/body -bin bin/holdfast
+
 hostile: build ## the hostile corpus against holdfast, nginx and haproxy; writes bench/results/hostile.md
 	go run ./bench/hostile -bin bin/holdfast
 

@@ -142,7 +142,7 @@ func (r *rig) location(c *route.Compiler, p *place, base route.Settings) route.L
 // upstream2 takes the next connection to the second upstream.
 func (r *rig) upstream2() *conn {
 	r.t.Helper()
-	_ = r.other.SetDeadline(time.Now().Add(deadline))
+	_ = r.other.SetDeadline(time.Now().Add(deadline/10))
 	return r.wrap(r.other.Accept())
 }
 
@@ -466,6 +466,7 @@ func TestFileChangesWhileItIsSent(t *testing.T) {
 		if _, body := c.response("GET"); body != string(want) {
 			t.Errorf("sendfile %v: %d bytes of a file that grew", sendfile, len(body))
 		}
+		c.TCPConn.Close()
 
 		fill()
 		c = r.slowFile("Range: bytes=1-12000000,12000001-24000000,-7\r\n")
@@ -500,5 +501,93 @@ func TestFileChangesWhileItIsSent(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Whatever a request waits for when its time is up, error_page may answer.
+func TestErrorPageAfterATimeout(t *testing.T) {
+	post := "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+	for _, tc := range []struct {
+		state State
+		hold  bool
+		send  string
+		body  string // what the named location's upstream gets; "-": it is not asked
+	}{
+		{ReadHead, false, "GET /x HTTP/1.1\r\nHo", "-"},
+		{ReadBody, true, post + "he", "he"},
+		{ReadResp, false, post + "he", "-"},
+		{ReadResp, false, post + "hello", "hello"},
+		{ReadResp, true, get("/x"), ""},
+	} {
+		for _, target := range []string{"@next", "/page", "/text"} {
+			name := tc.state.String() + target + tc.body
+			r := newRig(t, site{set: func(s *route.Settings) {
+				s.RequestBuffering, s.ClientBodyBufferSize = tc.hold, 100
+				s.NextUpstream = 0
+			}},
+				place{at: "/", up: 1, pages: []route.ErrorPageSpec{pageAs(203, target, 408, 504)}},
+				place{at: "@next", up: 2}, place{at: "=/page", up: 2}, place{at: "=/text", code: 200, text: "text"})
+			if tc.state == ReadHead {
+				continue // the default server of a rig has no pages
+			}
+			c := r.client()
+			c.send(tc.send)
+			r.state(tc.state)
+			if tc.state == ReadResp {
+				r.upstream().head()
+			}
+			r.expireNow()
+			t.Log(name)
+			want := 203
+			switch {
+			case target == "/page":
+				u := r.upstream2()
+				if head := u.head(); !strings.HasPrefix(head, "GET /page ") {
+					t.Errorf("%s: request %q", name, head)
+				}
+				c.send("lo")
+				u.nothingMore()
+				u.send(okAnswer)
+			case target == "@next" && tc.body == "-":
+				want = 408
+			case target == "@next":
+				u := r.upstream2()
+				u.head()
+				u.want(tc.body)
+				if tc.body == "he" {
+					c.send("llo")
+					u.want("llo")
+				}
+				u.send(okAnswer)
+			}
+			if resp, _ := c.response("GET"); resp.StatusCode != want {
+				t.Errorf("%s: status %d, want %d", name, resp.StatusCode, want)
+			}
+			c.TCPConn.Close()
+			r.empty()
+		}
+	}
+}
+
+// A WebSocket may find its upstream by way of error_page, with the frames that the
+// client has sent ahead.
+func TestUpgradeAfterAFallback(t *testing.T) {
+	for _, first := range []string{"", notFound(), "HTTP/1.1 200 OK\r\nX: "} {
+		r := newRig(t, site{},
+			place{at: "/", up: 1, set: intercepting, pages: []route.ErrorPageSpec{page("@next", 404, 502)}}, place{at: "@next", up: 2})
+		c := r.client()
+		c.send(wsAsk + "\x81\x80\x00\x00\x00\x00")
+		u := r.upstream()
+		u.head()
+		u.send(first)
+		u.TCPConn.Close()
+		u2 := r.upstream2()
+		u2.head()
+		u2.send(wsAnswer + "\x81\x00")
+		if head := c.head(); !strings.HasPrefix(head, "HTTP/1.1 101 ") {
+			t.Errorf("answer %q", head)
+		}
+		c.want("\x81\x00")
+		u2.want("\x81\x80\x00\x00\x00\x00")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"math/rand"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,7 +111,17 @@ func newTrial(t *testing.T, seed int64) *trial {
 		s.PassTrailers, s.Sendfile = rnd.Intn(2) == 0, rnd.Intn(2) == 0
 		s.ClientMaxBodySize = pick[int64](rnd, 0, 0, 1000)
 		s.InterceptErrors, s.RecursiveErrorPages = rnd.Intn(2) == 0, rnd.Intn(2) == 0
-	}, group: func(g *upstream.GroupSpec) { g.Servers[0].MaxFails = 0 }}
+	}}
+	dead := rnd.Intn(3) == 0
+	st.group = func(g *upstream.GroupSpec) {
+		g.Servers[0].MaxFails = 0
+		if dead {
+			other := g.Servers[0]
+			other.Addr = netip.MustParseAddrPort("127.0.0.1:1")
+			other.Name = other.Addr.String()
+			g.Servers = append(g.Servers, other)
+		}
+	}
 	var pages []route.ErrorPageSpec
 	for _, status := range []int{400, 404, 405, 408, 411, 413, 500, 502, 504} {
 		if rnd.Intn(3) > 0 {
