@@ -25,9 +25,9 @@ var slash = []byte("/")
 
 // CheckWebSocket judges the opening handshake of a request that AsksWebSocket (RFC 6455
 // section 4.2.1): GET, HTTP/1.1, no body, an Upgrade without a version of the protocol, one
-// Sec-WebSocket-Version that is 13, one Sec-WebSocket-Key of 16 bytes in base64. OK, or the reason to refuse with 400 or, for
-// the version, 426 with the version that would do (section 4.2.2); where the body has no
-// one length, what Framing answers.
+// Sec-WebSocket-Version that is 13, one Sec-WebSocket-Key of 16 bytes in base64. OK, or
+// the reason to refuse with 400 or, for the version, 426 with the version that would do
+// (section 4.2.2); where the body has no one length, what Framing answers.
 //
 // The version is judged before the key: an older client, whose key looks otherwise,
 // learns which version to speak. "Content-Length: 0" is no body.

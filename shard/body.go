@@ -24,7 +24,7 @@ func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, re
 		}
 	}
 	r.keepUp = r.keepUp && framing.Kind != httpparse.BodyClose && r.resp.KeepAlive(e.RespHead)
-	r.keepDown = r.keepDown && r.up.ended && !sh.quitting
+	r.keepDown = r.keepDown && r.up.ended && !r.cut && !sh.quitting
 	trailers := rechunk && r.settings().PassTrailers
 	out := r.proxy.AppendResponse(sh.out[:0], e, route.ResponseForm{
 		Framing: down, Keepalive: r.keepDown, Status: r.status, Trailers: trailers,

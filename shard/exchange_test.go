@@ -451,8 +451,9 @@ func (tr *trial) write(rnd *rand.Rand, c *net.TCPConn, list []*exchange, quits b
 				return false
 			}
 			if glued = glued[n:]; rnd.Intn(3) == 0 {
-				tr.sh.Post(func(*Shard) {})
-				time.Sleep(time.Duration(rnd.Intn(300)) * time.Microsecond)
+				turned := make(chan struct{})
+				tr.sh.Post(func(*Shard) { close(turned) })
+				<-turned
 			}
 			if quits && rnd.Intn(10) == 0 {
 				_ = c.SetLinger(rnd.Intn(2) - 1)

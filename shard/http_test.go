@@ -189,6 +189,21 @@ func TestExpectContinueOfTheUpstream(t *testing.T) {
 	w.logged(w.access, "POST / HTTP/1.1|200|2|")
 }
 
+// An upstream that does not know the expectation keeps nobody waiting.
+func TestExpectIgnoredByTheUpstream(t *testing.T) {
+	w := newWorld(t, site{})
+	c := w.client()
+	c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+	u := w.upstream()
+	u.head()
+	c.want("HTTP/1.1 100 Continue\r\n\r\n")
+	u.send("HTTP/1.1 100 Continue\r\n\r\n") // late, and nobody's any more
+	c.send("hi")
+	u.want("hi")
+	u.send(okAnswer)
+	c.status(200)
+}
+
 // An upstream that wants no body says so before it comes.
 func TestExpectRefusedByTheUpstream(t *testing.T) {
 	w := newWorld(t, site{})

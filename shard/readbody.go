@@ -114,10 +114,17 @@ func (sh *Shard) onReadBody(s *Session) (again bool) {
 	return false
 }
 
+// chunkRoom is what may be read beyond client_body_buffer_size, for the sake of the
+// chunked coding, in bytes.
+const chunkRoom = 1 << 10
+
 // readBodyHeld reads once and holds what came. false means that the session has left
 // its state.
 func (sh *Shard) readBodyHeld(s *Session, r *Request) bool {
 	raw := sh.mover.Scratch
+	if room := r.settings().ClientBodyBufferSize - r.up.read + chunkRoom; room < int64(len(raw)) {
+		raw = raw[:room]
+	}
 	if r.up.framing.Kind == httpparse.BodyLength && r.up.left < int64(len(raw)) {
 		raw = raw[:r.up.left]
 	}

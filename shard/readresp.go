@@ -43,6 +43,8 @@ func (sh *Shard) armExchange(s *Session, r *Request) {
 	switch {
 	case r.up.pending():
 		sh.await(s, r, waitUpstreamWrite)
+	case !r.up.ended && r.expects:
+		sh.await(s, r, waitContinue)
 	case !r.up.ended:
 		sh.await(s, r, waitClientBody)
 	default:
@@ -73,6 +75,7 @@ func (sh *Shard) pumpUp(s *Session, r *Request) bool {
 				return true
 			}
 			if n > 0 {
+				r.expects = false
 				continue
 			}
 		}
@@ -101,6 +104,7 @@ func (sh *Shard) pumpUp(s *Session, r *Request) bool {
 
 // sendBody passes body bytes on. false means that the session has left its state.
 func (sh *Shard) sendBody(s *Session, r *Request, raw []byte) bool {
+	r.expects = false // it does not wait any more
 	out, used, perr := sh.encode(r, &r.up, sh.out[:0], raw)
 	sh.out = out[:0]
 	r.env.RequestLength += int64(used)

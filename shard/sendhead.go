@@ -73,8 +73,8 @@ func (sh *Shard) onSendHead(s *Session) (again bool) {
 		return false
 	}
 	sh.setState(s, ReadResp)
-	sh.armExchange(s, r)
 	sh.sendContinue(s, r)
+	sh.armExchange(s, r)
 	return true
 }
 

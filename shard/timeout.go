@@ -17,7 +17,13 @@ const (
 	waitClientWrite               // send_timeout
 	waitUpstreamRead              // proxy_read_timeout
 	waitUpstreamWrite             // proxy_send_timeout
+	waitContinue                  // continueWaitMs
 )
+
+// continueWaitMs is how long an upstream has for its word on a body that the client
+// holds back. After that the client is told to send it: an upstream need not know the
+// expectation (RFC 9110 section 10.1.1).
+const continueWaitMs = 1000
 
 // await sets the timer for what the session waits for now. If it waited for the same
 // before and nothing of it has moved, the timer stays: neither side can put off the
@@ -34,6 +40,8 @@ func (sh *Shard) await(s *Session, r *Request, what wait) {
 		mark, limitMs = r.env.UpstreamBytesReceived, set.ReadTimeout
 	case waitUpstreamWrite:
 		mark, limitMs = r.up.sent, set.SendTimeout
+	case waitContinue:
+		limitMs = continueWaitMs
 	}
 	if r.wait == what && r.waitMark == mark && s.timer.Armed() {
 		return
@@ -90,6 +98,11 @@ func (sh *Shard) onExchangeTimer(s *Session) {
 	case s.state == SendHead || r.up.pending():
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventTimeout)
 		sh.failTry(s, failSendTimeout)
+	case r.wait == waitContinue:
+		r.asked100 = false
+		sh.sendContinue(s, r)
+		sh.armExchange(s, r)
+		return
 	case !r.up.ended:
 		sh.onBodyTimer(s)
 		return

@@ -103,6 +103,9 @@ func arrived(conn net.Conn) error {
 		unacked, err1 = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ)
 		info, err2 = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 	})
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
 	if err := errors.Join(err, err1, err2); err != nil {
 		return err
 	}
