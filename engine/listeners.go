@@ -179,13 +179,8 @@ func listenOptions(l *config.Listener) sys.ListenOptions {
 	return sys.ListenOptions{
 		ReusePort: true, Backlog: o.Backlog, RcvBuf: int(o.Rcvbuf), SndBuf: int(o.Sndbuf), V6Only: o.IPv6Only,
 		Defer: o.Deferred, FastOpen: o.FastOpen, NoDelay: true, Keepalive: k,
-		NotSentLowat: notSentLowat,
 	}
 }
-
-// notSentLowat bounds what the kernel holds for a client that does not read, in bytes:
-// without it a send buffer grows to megabytes. It is two full reads of a shard.
-const notSentLowat = 128 << 10
 
 func listenError(l *config.Listener, errno sys.Errno) error {
 	return bindError(fmt.Sprintf("%s: listen %s", l.Position, l.Addr), l.Addr, errno, errno)

@@ -418,8 +418,10 @@ func (tr *trial) client(seed int64, name string) {
 	br := bufio.NewReader(c)
 	for i, x := range list {
 		last, err := tr.read(br, x, goes)
-		// An answer that is cut resets the connection, and with it what was on its way.
-		if errors.Is(err, syscall.ECONNRESET) && slices.ContainsFunc(list[i+1:], (*exchange).cuts) {
+		// An answer that is cut resets the connection, and with it what was on its way. The
+		// reader sees the end alone if the writer saw the reset.
+		reset := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF)
+		if reset && slices.ContainsFunc(list[i+1:], (*exchange).cuts) {
 			return
 		}
 		if err != nil && !quits {

@@ -17,11 +17,8 @@ type ListenOptions struct {
 	Defer     bool // TCP_DEFER_ACCEPT: accept only once data has come
 	FastOpen  int  // TCP_FASTOPEN queue, 0: off
 	NoDelay   bool
-	// NotSentLowat bounds what the kernel takes of a connection beyond what is on its way
-	// to the peer, in bytes; 0: all that fits the send buffer (TCP_NOTSENT_LOWAT).
-	NotSentLowat int
-	Keepalive    Keepalive
-	Blocking     bool // for a listener that a goroutine accepts from
+	Keepalive Keepalive
+	Blocking  bool // for a listener that a goroutine accepts from
 }
 
 // ListenTCP binds and listens on addr.
@@ -52,7 +49,6 @@ func listenTCP(fd int32, addr netip.AddrPort, family int, o ListenOptions) Errno
 		{unix.SOL_SOCKET, unix.SO_RCVBUF, o.RcvBuf, o.RcvBuf > 0},
 		{unix.SOL_SOCKET, unix.SO_SNDBUF, o.SndBuf, o.SndBuf > 0},
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1, o.NoDelay},
-		{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, o.NotSentLowat, o.NotSentLowat > 0},
 		{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1, o.Defer},
 		{unix.IPPROTO_TCP, unix.TCP_FASTOPEN, o.FastOpen, o.FastOpen > 0},
 	} {

@@ -226,8 +226,7 @@ func option(t *testing.T, fd int32, level, opt int) int {
 // TestListenOptions asks the kernel for each option, on the listener and on what it accepts.
 func TestListenOptions(t *testing.T) {
 	o := sys.ListenOptions{ReusePort: true, Backlog: 7, RcvBuf: 70_000, SndBuf: 60_000, FastOpen: 5, NoDelay: true,
-		NotSentLowat: 90_000,
-		Keepalive:    sys.Keepalive{On: true, Idle: 61, Interval: 7, Count: 3, UserTimeoutMs: 83_000}}
+		Keepalive: sys.Keepalive{On: true, Idle: 61, Interval: 7, Count: 3, UserTimeoutMs: 83_000}}
 	l := listen(t, "127.0.0.1:0", o)
 	fd, e := sys.Dial(sys.LocalAddr(l))
 	if e != 0 {
@@ -246,7 +245,6 @@ func TestListenOptions(t *testing.T) {
 		{"SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, 120_000, true},
 		{"SO_KEEPALIVE", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1, true},
 		{"TCP_NODELAY", unix.IPPROTO_TCP, unix.TCP_NODELAY, 1, true},
-		{"TCP_NOTSENT_LOWAT", unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, 90_000, true},
 		{"TCP_KEEPIDLE", unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 61, true},
 		{"TCP_KEEPINTVL", unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 7, true},
 		{"TCP_KEEPCNT", unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3, true},
