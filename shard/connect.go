@@ -36,6 +36,8 @@ func (sh *Shard) pass(s *Session, r *Request) {
 	// An error page: what an upstream before this one has sent is over.
 	sh.rewind(r)
 	sh.forgetResponse(&r.env)
+	r.env.UpstreamConnectMs, r.env.UpstreamHeaderMs, r.env.UpstreamResponseMs = -1, -1, -1
+	r.env.UpstreamResponseLength = 0
 	r.passedMs = sh.nowMs
 	sh.nextTry(s, r, nil)
 }

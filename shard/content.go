@@ -140,6 +140,9 @@ func (sh *Shard) hop(s *Session, r *Request) bool {
 func (sh *Shard) startProxy(s *Session, r *Request) {
 	r.proxy = r.location.Proxy
 	s.reason, s.side = observe.ReasonNone, observe.SideNone // an error page may have had one
+	if r.whole {
+		sh.bodyHeld(r) // for this upstream, after an error page
+	}
 	switch {
 	case r.broken || r.cut && !r.asGet || r.sentHead && !r.replayable():
 		// An error page at an upstream, for a request that can't be shown to it.

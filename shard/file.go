@@ -189,7 +189,7 @@ func (sh *Shard) answerFile(s *Session, r *Request, fd int32, info sys.FileInfo)
 		sh.closeFile(r)
 		sh.refuse(s, 412)
 		return
-	case sh.files > FilesMax && info.Size > smallFile:
+	case sh.files > FilesMax && info.Size > smallFile && answer.Status != 304 && r.req.MethodID != httpparse.MethodHead:
 		sh.closeFile(r)
 		sh.logError(s, observe.LevelAlert, "too many files are open to be sent", nil)
 		sh.refuse(s, 503)

@@ -55,6 +55,7 @@ type site struct {
 	inFlight int
 	headers  []route.SetHeader // proxy_set_header
 	paused   bool              // no Run: the test turns the loop by hand
+	minor0   bool              // proxy_http_version 1.0
 	noVar    bool              // no location /var: whoever asks must not choose an address
 }
 
@@ -116,9 +117,13 @@ func (w *world) snapshot(st site, addr netip.AddrPort, p *Policies, peers *upstr
 		fill(l)
 		return route.LocationSpec{Modifier: m, Pattern: pattern, Location: l}
 	}
+	minor := uint8(1)
+	if st.minor0 {
+		minor = 0
+	}
 	pass := func(url string) func(*route.Location) {
 		return func(l *route.Location) {
-			l.Proxy, err = c.NewProxy(&route.ProxySpec{URL: url, Minor: 1, Pattern: "/", SetHeaders: st.headers})
+			l.Proxy, err = c.NewProxy(&route.ProxySpec{URL: url, Minor: minor, Pattern: "/", SetHeaders: st.headers})
 			w.check(err)
 		}
 	}

@@ -180,3 +180,22 @@ func TestPipelinedBehindHeldBody(t *testing.T) {
 	u.send(okAnswer)
 	c.status(200)
 }
+
+// HTTP/1.0 has no chunks: a chunked body for it is held whatever the configuration says.
+func TestChunkedBodyForHTTP10(t *testing.T) {
+	w := newWorld(t, site{minor0: true, set: func(s *route.Settings) { s.ClientBodyBufferSize, s.PassTrailers = 16, true }})
+	c := w.client()
+	c.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n")
+	w.state(ReadBody)
+	c.send("3\r\nllo\r\n0\r\nX-T: 1\r\n\r\n")
+	u := w.upstream()
+	if head := u.head(); !strings.Contains(head, "\r\nContent-Length: 5\r\n") || !strings.Contains(head, " HTTP/1.0\r\n") {
+		t.Errorf("head %q", head)
+	}
+	u.want("hello")
+	u.send("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	c.status(200)
+
+	c.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(strings.Repeat("x", 4<<10)))
+	c.status(411)
+}

@@ -19,7 +19,8 @@ func (sh *Shard) holdsBody(s *Session, r *Request) bool {
 		return true
 	}
 	limit := set.ClientBodyBufferSize
-	if r.up.ended || !set.RequestBuffering || r.up.left+r.up.read > limit || sh.memoryShort() {
+	holds := set.RequestBuffering || r.up.framing.Kind == httpparse.BodyChunked && r.proxy.Minor == 0
+	if r.up.ended || !holds || r.up.left+r.up.read > limit || sh.memoryShort() {
 		return false
 	}
 	sh.setState(s, ReadBody)
@@ -59,13 +60,17 @@ func (sh *Shard) holdBody(r *Request, payload, trailers []byte) {
 }
 
 // bodyHeld notes when all of the body is at hand. One that came in chunks gets a length
-// where bodies are to be held anyway, unless there are trailers, which need the chunks.
+// where bodies are to be held anyway, unless there are trailers, which need the chunks,
+// and always for HTTP/1.0, which has neither.
 func (sh *Shard) bodyHeld(r *Request) {
 	if !r.up.ended {
 		return
 	}
 	r.whole = true
 	known := r.settings().RequestBuffering || r.proxy.Minor == 0
+	if r.proxy.Minor == 0 {
+		sh.putBuf(&r.up.trailers)
+	}
 	if known && r.up.framing.Kind == httpparse.BodyChunked && r.up.trailers == 0 {
 		r.up.framing = httpparse.Framing{Kind: httpparse.BodyLength, Length: r.up.read}
 		r.up.rechunk = false
