@@ -27,10 +27,10 @@ func clientDirectives() []Directive {
 		},
 		{
 			Name: "reset_timedout_connection", Contexts: ctxAll, Args: "on | off", Default: "on",
-			Doc:       "Ends the connections of clients that don't read with a reset, which frees what the kernel holds.",
+			Doc: "Ends the connections of clients that don't read with a reset, which frees what the kernel holds.",
 			Deviation: "The default is on: else the kernel would hold unread answers for minutes. Clients that get a " +
 				"408 are not reset, nor are those of return 444.",
-			min:       1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.ResetTimedout }),
+			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.ResetTimedout }),
 		},
 		{
 			Name: "websocket_strict", Contexts: ctxAll, Args: "on | off", Default: "on",

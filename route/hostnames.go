@@ -71,9 +71,9 @@ func (h *hostnames[T]) find(host []byte) (value T, found bool) {
 	return value, false
 }
 
-// lowerFrom turns the ASCII letters of b[at:] into lower case.
-func lowerFrom(b []byte, at int) []byte {
-	for i := at; i < len(b); i++ {
+// lower turns the ASCII letters of b into lower case.
+func lower(b []byte) []byte {
+	for i := range b {
 		if b[i] >= 'A' && b[i] <= 'Z' {
 			b[i] |= 0x20
 		}

@@ -247,7 +247,7 @@ func (m *mapTable) lookUp(e *Env, source []byte) *mapValue {
 	}
 	key := source
 	if hasUpper(source) {
-		key = lowerFrom(append(e.borrow(), source...), 0)
+		key = lower(append(e.borrow(), source...))
 		defer e.giveBack(key)
 	}
 	if v, found := m.plain.find(key); found {

@@ -177,7 +177,7 @@ func (t *Table) FindServer(listen int, host []byte, e *Env) *Server {
 		host = host[:n-1]
 	}
 	if hasUpper(host) {
-		host = lowerFrom(e.keep(host), 0)
+		host = lower(e.keep(host))
 	}
 	if s, found := l.names.find(host); found {
 		return s

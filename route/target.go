@@ -19,7 +19,7 @@ func (e *Env) SetHost(t httpparse.Target) httpparse.Error {
 	if t.Form == httpparse.TargetAbsolute {
 		e.authority = authority
 	}
-	e.Host = lowerFrom(e.keep(host), 0)
+	e.Host = lower(e.keep(host))
 	return httpparse.OK
 }
 

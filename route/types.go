@@ -29,7 +29,7 @@ func (t *Types) find(path []byte) string {
 		return ""
 	}
 	var room [endingMax]byte
-	return t.byEnding[string(lowerFrom(append(room[:0], ending...), 0))]
+	return t.byEnding[string(lower(append(room[:0], ending...)))]
 }
 
 // endingOf is what follows the last "." of the last segment of path; a segment that

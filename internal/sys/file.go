@@ -32,7 +32,7 @@ type FileInfo struct {
 }
 
 func fileInfo(st *unix.Stat_t) FileInfo {
-	f := FileInfo{Size: st.Size, ModifiedSec: int64(st.Mtim.Sec)}
+	f := FileInfo{Size: st.Size, ModifiedSec: st.Mtim.Sec}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		f.Kind = FileRegular

@@ -183,7 +183,7 @@ func (r *Recorder) playScript(c *recording, script []Step, bytewise bool) bool {
 func arrived(conn net.Conn) error {
 	raw, err := conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
-		return nil
+		return err
 	}
 	const closed = 7 // TCP_CLOSE of the kernel: after a reset nothing arrives any more
 	unsent := 0
