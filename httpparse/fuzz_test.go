@@ -276,8 +276,11 @@ func handshakeOK(method string, minor uint8, header http.Header, f httpparse.Fra
 		versions[0] != "13" || len(keys) != 1 || len(keys[0]) != 24 {
 		return false
 	}
+	named := slices.ContainsFunc(elements(header, "Upgrade"), func(protocol string) bool {
+		return asciiLower(protocol) == "websocket"
+	})
 	nonce, err := base64.StdEncoding.DecodeString(keys[0])
-	return err == nil && len(nonce) == 16
+	return named && err == nil && len(nonce) == 16
 }
 
 // elements are those of a list field, the empty ones left out.
