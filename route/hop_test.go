@@ -253,7 +253,7 @@ func TestResponseForms(t *testing.T) {
 	}
 }
 
-func TestAppendTrailers(t *testing.T) {
+func TestTrailersThatPass(t *testing.T) {
 	const section = "X-Sum: 1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nHost: x\r\nAuthorization: x\r\n" +
 		"Cache-Control: x\r\nSet-Cookie: x\r\nContent-Type: x\r\nContent-Encoding: x\r\nContent-Range: x\r\nTrailer: x\r\n" +
 		"Connection: x\r\nTE: x\r\nAge: 1\r\nExpires: 1\r\nIf-None-Match: x\r\nRange: x\r\nX-Forwarded-For: x\r\nX_Forwarded_For: x\r\n" +
@@ -271,7 +271,7 @@ func TestAppendTrailers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, pair := range map[string][2]string{
-		"any": {string(route.AppendTrailers(nil, buf, head.Fields)),
+		"any": {string((&route.Proxy{}).AppendResponseTrailers(nil, buf, head.Fields)),
 			"X-Sum: 1\r\nGrpc-Status: 0\r\nETag: \"x\"\r\nx-user: x\r\nX-Secret: x\r\nServer-Timing: a\r\n"},
 		"request": {string(p.AppendRequestTrailers(nil, buf, head.Fields)),
 			"X-Sum: 1\r\nGrpc-Status: 0\r\nETag: \"x\"\r\nX-Secret: x\r\nServer-Timing: a\r\n"},

@@ -37,20 +37,15 @@ func (h *EarlyHints) Pass(e *Env) bool {
 	return false
 }
 
-// AppendTrailers appends those of the trailer fields of buf that may be merged into, or
-// follow, any message: no framing, routing, authentication, caching or content fields
-// (RFC 9110 section 6.5.1), nor any that the proxy sets itself.
-func AppendTrailers(dst, buf []byte, fields []httpparse.Field) []byte {
-	return appendTrailers(dst, buf, fields, nil)
-}
-
-// AppendRequestTrailers is AppendTrailers for a request's, without those that
-// proxy_set_header sets: a backend may take a trailer for a header field.
+// AppendRequestTrailers appends those of a request's trailer fields in buf that may be
+// merged into, or follow, any message: no framing, routing, authentication, caching or
+// content fields (RFC 9110 section 6.5.1), nor any that proxy_set_header sets, since a
+// backend may take a trailer for a header field.
 func (p *Proxy) AppendRequestTrailers(dst, buf []byte, fields []httpparse.Field) []byte {
 	return appendTrailers(dst, buf, fields, &p.request.drop)
 }
 
-// AppendResponseTrailers is AppendTrailers for a response's, without hidden fields.
+// AppendResponseTrailers is AppendRequestTrailers for a response's, without hidden fields.
 func (p *Proxy) AppendResponseTrailers(dst, buf []byte, fields []httpparse.Field) []byte {
 	return appendTrailers(dst, buf, fields, &p.response.hide)
 }
@@ -58,7 +53,7 @@ func (p *Proxy) AppendResponseTrailers(dst, buf []byte, fields []httpparse.Field
 func appendTrailers(dst, buf []byte, fields []httpparse.Field, without *fieldSet) []byte {
 	for i := range fields {
 		f := &fields[i]
-		if trails(buf, f) && (without == nil || !without.has(buf, f)) {
+		if trails(buf, f) && !without.has(buf, f) {
 			dst = appendField(dst, buf, f)
 		}
 	}

@@ -143,12 +143,15 @@ func (sh *Shard) startProxy(s *Session, r *Request) {
 	if r.whole {
 		sh.bodyHeld(r) // for this upstream, after an error page
 	}
+	handshake := r.judgeHandshake(sh.headBuf(r).B[:r.req.HeadLen])
 	switch {
 	case r.broken || r.cut && !r.asGet || r.sentHead && !r.replayable():
 		// An error page at an upstream, for a request that can't be shown to it.
 		sh.replyError(s, r, r.failed)
-	case r.upgradeBroken(sh.headBuf(r).B[:r.req.HeadLen]) != httpparse.OK:
-		sh.refuseHandshake(s, r)
+	case handshake != httpparse.OK:
+		s.cause(observe.ReasonBadRequest, observe.SideClient)
+		sh.logError(s, observe.LevelInfo, "client sent an invalid WebSocket handshake:", []byte(handshake.String()))
+		sh.refuse(s, handshake.Status())
 	case s.state == ReadHead && !r.up.ended && !r.asGet && sh.holdsBody(s, r):
 		return
 	case r.framingUp().Kind == httpparse.BodyChunked && r.proxy.Minor == 0:
@@ -162,20 +165,13 @@ func (sh *Shard) startProxy(s *Session, r *Request) {
 	}
 }
 
-// upgradeBroken judges a WebSocket handshake that the upstream would see (websocket_strict).
-func (r *Request) upgradeBroken(head []byte) httpparse.Error {
-	if !r.settings().WebsocketStrict || r.asGet || r.proxy.NeverUpgrades() || !r.req.AsksWebSocket(head) {
+// judgeHandshake judges a WebSocket handshake that the upstream would see (websocket_strict),
+// in a head that is whole.
+func (r *Request) judgeHandshake(head []byte) httpparse.Error {
+	if r.broken || !r.settings().WebsocketStrict || r.asGet || r.proxy.NeverUpgrades() || !r.req.AsksWebSocket(head) {
 		return httpparse.OK
 	}
 	return r.req.CheckWebSocket(head)
-}
-
-// refuseHandshake answers a WebSocket handshake that breaks RFC 6455.
-func (sh *Shard) refuseHandshake(s *Session, r *Request) {
-	perr := r.upgradeBroken(sh.headBuf(r).B[:r.req.HeadLen])
-	s.cause(observe.ReasonBadRequest, observe.SideClient)
-	sh.logError(s, observe.LevelInfo, "client sent an invalid WebSocket handshake:", []byte(perr.String()))
-	sh.refuse(s, perr.Status())
 }
 
 func (sh *Shard) replySlash(s *Session, r *Request) {

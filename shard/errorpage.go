@@ -32,11 +32,8 @@ func (sh *Shard) errorPage(s *Session, r *Request, status int) bool {
 	// Where the first error was decides, not where its page is (recursive_error_pages).
 	r.lastPage = !r.settings().RecursiveErrorPages
 	sh.leaveExchange(s, r)
-	switch {
-	case p.Overwrite == route.KeepStatus:
+	if r.status = p.Overwrite; p.Overwrite == route.KeepStatus {
 		r.status = status
-	default:
-		r.status = p.Overwrite
 	}
 	switch {
 	case p.Redirects():

@@ -63,3 +63,20 @@ func TestOptionsOfTheServer(t *testing.T) {
 		c.status(200)
 	}
 }
+
+// A head that was refused in its middle goes to no upstream, whatever error_page says.
+func TestRefusedHeadStaysHere(t *testing.T) {
+	r := newRig(t, site{set: func(s *route.Settings) {
+		pages, err := route.NewCompiler(route.Process{}, nil).NewErrorPages([]route.ErrorPageSpec{
+			{Statuses: []int{400}, Overwrite: route.KeepStatus, Target: "@page"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.ErrorPages = pages
+	}}, place{at: "/", up: 1}, place{at: "@page", up: 1})
+	c := r.client()
+	c.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nno field\r\n\r\n")
+	c.status(400)
+	c.end()
+}
