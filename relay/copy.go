@@ -62,7 +62,7 @@ func (m *Mover) wantsSplice(h *Half) bool {
 
 // copy does one read and one write. What the destination refuses is held.
 func (m *Mover) copy(h, other *Half) int {
-	n, errno := sys.Read(h.FD, m.Scratch)
+	n, errno := sys.Recv(h.FD, m.Scratch)
 	if !h.readResult(n, errno) {
 		return 0
 	}
@@ -185,9 +185,10 @@ func (h *Half) unblock() Progress {
 	return Drained
 }
 
-// finish passes FIN on once nothing is held (RFC 9293 section 3.6, half-close).
+// finish passes FIN on once nothing is held (RFC 9293 section 3.6, half-close). Where the
+// other half has ended too, both sockets are about to be closed, which does the same.
 func (h *Half) finish(other *Half) Progress {
-	if other.Bits&WriteDead == 0 {
+	if other.Bits&WriteDead == 0 && (other.State != Shut || other.Bits&AtEOF == 0) {
 		sys.ShutdownWrite(other.FD)
 	}
 	h.State = Shut

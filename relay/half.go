@@ -38,6 +38,7 @@ const (
 	AtEOF                      // a read returned the end of the stream
 	ReadDead                   // a read failed: nothing will ever come again
 	WriteDead                  // a write failed: nothing will ever be taken again
+	Alarm                      // an event told of an error, or of a hang-up
 )
 
 // Half is one socket and the direction that starts there. It holds no pointer and

@@ -28,7 +28,7 @@ func (m *Mover) copyUnheld(h, other *Half) int {
 		h.shortRead()
 	}
 	for b := m.Scratch[:w]; len(b) > 0; {
-		r, errno := sys.Read(h.FD, b)
+		r, errno := sys.Recv(h.FD, b)
 		if !h.readResult(r, errno) {
 			return w
 		}

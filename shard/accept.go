@@ -26,6 +26,7 @@ func (sh *Shard) accept(i int) {
 		fd, errno := sys.Accept(l.fd)
 		switch errno {
 		case 0:
+			sh.accepted++
 			sh.admit(fd, i)
 		case sys.EAGAIN:
 			return
@@ -33,7 +34,7 @@ func (sh *Shard) accept(i int) {
 			sh.counters.AcceptErrors++ // the client left before we came: the next one
 		default:
 			sh.counters.AcceptErrors++
-			l.paused = true
+			l.paused, sh.acceptPaused = true, true
 			sh.houseSoon()
 			sh.logErrno(nil, observe.LevelAlert, "accept4() failed, accepting pauses", errno)
 			return
@@ -66,7 +67,29 @@ func (sh *Shard) retryAccept() (more bool) {
 			more = more || l.paused
 		}
 	}
+	sh.acceptPaused = more
 	return more
+}
+
+// LoadUnavailable is the load of a shard that takes no connections for now: more than any
+// number of sessions.
+const LoadUnavailable = 1 << 31
+
+// publishLoad tells the program that chooses shards what this one has. It does so at the
+// end of a turn, when the connections that had come are accepted.
+func (sh *Shard) publishLoad() {
+	if sh.opt.Load == nil {
+		return
+	}
+	load := uint64(sh.sessions.Len())
+	if sh.acceptPaused || sh.quitting || sh.stopping {
+		load = LoadUnavailable
+	}
+	load = load<<32 | uint64(sh.accepted)
+	if load != sh.load {
+		sh.load = load
+		sh.opt.Load.Store(load)
+	}
 }
 
 // RefusalsMax is how many connections a shard takes past its limit, for as long as it

@@ -205,7 +205,7 @@ func (sh *Shard) readBody(s *Session, r *Request) bool {
 		room := r.settings().BuffersSize - int64(sh.bufs.At(r.down.out).Len())
 		raw = raw[:max(min(room, int64(len(raw))), 1)]
 	}
-	n, errno := sys.Read(s.Up.FD, raw)
+	n, errno := sys.Recv(s.Up.FD, raw)
 	switch {
 	case errno == sys.EAGAIN:
 		s.Up.Bits &^= relay.CanRead

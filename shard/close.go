@@ -18,8 +18,8 @@ func (sh *Shard) close(s *Session, r observe.CloseReason, side observe.Side) {
 	sh.timers.Cancel(s.slot)
 	sh.mover.Drop(&s.Down)
 	sh.mover.Drop(&s.Up)
-	sh.releaseRequest(s)
 	sh.dropUpstream(s)
+	sh.releaseRequest(s)
 	sys.Close(s.Down.FD)
 	sh.closed = append(sh.closed, s.slot)
 }
@@ -32,6 +32,12 @@ func (sh *Shard) dropUpstream(s *Session) {
 	sys.Close(s.Up.FD)
 	if peer := sh.opt.Peers.ByID(s.peer); peer != nil {
 		peer.Connections.Add(-1)
+	}
+	if s.request != 0 {
+		if r := sh.cold(s); r.upConn != 0 {
+			sh.pooled.slab.Free(r.upConn - 1)
+			r.upConn = 0
+		}
 	}
 	s.Up.FD = -1
 	s.Up.Bits = 0

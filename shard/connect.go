@@ -57,12 +57,10 @@ func (sh *Shard) nextTry(s *Session, r *Request, last *failure) {
 		r.tryMs = sh.nowMs
 		r.tries++
 		r.sentHead, r.gotBytes, r.interims = false, false, 0
-		if (s.state == ReadHead || s.state == ReadBody) && r.upgrade == httpparse.UpgradeNone && r.group.Keepalive > 0 {
-			if sh.takePooled(s, r, peer) {
-				r.env.UpstreamConnectMs = 0
-				sh.startSend(s, r)
-				return
-			}
+		if (s.state == ReadHead || s.state == ReadBody) && r.reusable() && sh.takePooled(s, r, peer) {
+			r.env.UpstreamConnectMs = 0
+			sh.startSend(s, r)
+			return
 		}
 		if sh.dial(s, r, peer) {
 			return
@@ -100,7 +98,7 @@ func (sh *Shard) dial(s *Session, r *Request, peer *upstream.Peer) bool {
 	sh.counters.UpstreamConnects++
 	peer.Connects.Add(1)
 	if errno == 0 {
-		if errno = sh.poller.Add(fd, eventData(sh.handle(s), legUp)); errno != 0 {
+		if errno = sh.registerUpstream(s, r, fd, peer); errno != 0 {
 			sys.Close(fd)
 		}
 	}
@@ -112,7 +110,6 @@ func (sh *Shard) dial(s *Session, r *Request, peer *upstream.Peer) bool {
 	s.Up.Open(fd)
 	s.Up.Bits = 0 // not connected yet: an event will tell
 	s.peer = peer.ID
-	r.upRequests, r.upBornMs = 0, sh.nowMs
 	sh.setState(s, Connect)
 	r.wait = waitNone
 	sh.timers.Set(s.slot, sh.nowMs+r.settings().ConnectTimeout)
@@ -147,10 +144,12 @@ func (sh *Shard) onConnect(s *Session) (again bool) {
 	if s.Up.Bits&(relay.CanWrite|relay.CanRead) == 0 {
 		return false
 	}
-	if errno := sys.SocketError(s.Up.FD); errno != 0 {
-		sh.connectFailed(s, r, errno)
-		sh.retryOrGiveUp(s, r, failConnect)
-		return true
+	if s.Up.Bits&relay.Alarm != 0 { // without it the kernel has no error to tell
+		if errno := sys.SocketError(s.Up.FD); errno != 0 {
+			sh.connectFailed(s, r, errno)
+			sh.retryOrGiveUp(s, r, failConnect)
+			return true
+		}
 	}
 	if s.Up.Bits&relay.CanWrite == 0 {
 		return false

@@ -14,8 +14,8 @@ func (sh *Shard) enterLinger(s *Session) {
 		sh.endTunnel(s)
 	}
 	sh.setState(s, Linger)
-	sh.releaseRequest(s)
 	sh.dropUpstream(s)
+	sh.releaseRequest(s)
 	sh.mover.Drop(&s.Down)
 	sh.mover.Drop(&s.Up)
 	sh.sendFin(s)
@@ -44,7 +44,7 @@ func (sh *Shard) onLinger(s *Session) (again bool) {
 		return false
 	}
 	for range lingerReads {
-		n, errno := sys.Read(s.Down.FD, sh.mover.Scratch)
+		n, errno := sys.Recv(s.Down.FD, sh.mover.Scratch)
 		switch {
 		case errno == sys.EAGAIN:
 			s.Down.Bits &^= relay.CanRead

@@ -25,6 +25,9 @@ func (sh *Shard) turn() {
 	if n > 0 {
 		sh.counters.LoopWakes++
 	}
+	if sh.pooled.idle > 0 {
+		sh.dropIdle(n)
+	}
 	for i := range n {
 		sh.dispatch(sh.poller.Event(i))
 	}
@@ -35,6 +38,7 @@ func (sh *Shard) turn() {
 	sh.house()
 	sh.flushLogs()
 	sh.freeClosed()
+	sh.publishLoad()
 	if assert.On {
 		sh.checkInvariants()
 	}
@@ -74,7 +78,7 @@ func (sh *Shard) dispatch(ev sys.Event) {
 		if h.Gen == 0 {
 			sh.accept(int(h.Slot))
 		} else {
-			sh.onPooledEvent(h)
+			sh.onPooledEvent(h, ev.Bits)
 		}
 		return
 	}
@@ -107,6 +111,9 @@ func eventBits(e uint32) (b relay.Bits) {
 	}
 	if e&(sys.EventRdHup|sys.EventHup) != 0 {
 		b |= relay.RdHup
+	}
+	if e&(sys.EventErr|sys.EventHup) != 0 {
+		b |= relay.Alarm
 	}
 	return b
 }

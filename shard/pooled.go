@@ -1,30 +1,36 @@
 package shard
 
 import (
+	"holdfast/httpparse"
 	"holdfast/internal/sys"
 	"holdfast/pool"
+	"holdfast/relay"
 	"holdfast/upstream"
 )
 
-// pooledConn is an idle keep-alive connection to a peer, registered with the poller
-// under its own handle so that the peer's close is noticed.
+// pooledConn is a connection to a peer that may serve more than one request. It is
+// registered with the poller once, under its own handle, and keeps that whether a session
+// uses it or it idles.
 type pooledConn struct {
-	sinceMs  int64
-	limitMs  int64 // keepalive_timeout of its group
-	bornMs   int64 // when it was made
+	sinceMs  int64  // when it became idle
+	limitMs  int64  // keepalive_timeout of its group
+	bornMs   int64  // when it was made
+	user     uint32 // slot + 1 of the session that uses it, 0: it is idle
 	fd       int32
 	peer     uint32
-	requests uint32 // sent on it so far
-	older    uint32 // slot + 1 in the list of all, by age
+	requests uint32 // sent on it before the present one
+	older    uint32 // slot + 1 in the list of the idle ones, by age
 	newer    uint32
 	below    uint32 // slot + 1 in the stack of its peer
 	above    uint32
 }
 
-// pooledList holds a shard's idle upstream connections: a stack for each peer, the
-// last one put is the first one taken, and a list of all by age for expiry.
+// pooledList holds a shard's reusable upstream connections. The idle ones are on a stack
+// for each peer, the last one put being the first one taken, and on a list by age for
+// expiry.
 type pooledList struct {
 	slab   pool.Slab[pooledConn]
+	idle   int
 	top    []uint32 // by peer ID: slot + 1
 	count  []int32  // by peer ID
 	oldest uint32   // slot + 1
@@ -32,44 +38,66 @@ type pooledList struct {
 }
 
 // Len is the number of idle connections.
-func (l *pooledList) Len() int { return l.slab.Len() }
+func (l *pooledList) Len() int { return l.idle }
+
+// reusable reports whether a connection made for this request may serve others after it.
+func (r *Request) reusable() bool { return r.upgrade == httpparse.UpgradeNone && r.group.Keepalive > 0 }
+
+// registerUpstream registers a new connection with the poller: under the session's handle,
+// or under one of its own if other requests may follow on it.
+func (sh *Shard) registerUpstream(s *Session, r *Request, fd int32, peer *upstream.Peer) sys.Errno {
+	if !r.reusable() {
+		return sh.poller.Add(fd, eventData(sh.handle(s), legUp))
+	}
+	h, c := sh.pooled.slab.Alloc()
+	if errno := sh.poller.Add(fd, kindBit|eventData(h, 0)); errno != 0 {
+		sh.pooled.slab.Free(h.Slot)
+		return errno
+	}
+	*c = pooledConn{
+		limitMs: r.group.KeepaliveTimeoutMs, bornMs: sh.nowMs, user: s.slot + 1, fd: fd, peer: peer.ID,
+	}
+	r.upConn = h.Slot + 1
+	return 0
+}
 
 // poolUpstream puts the session's upstream connection on its peer's stack and takes it
-// off the session. Past a limit of the group (keepalive, keepalive_time) the connection
-// is closed instead.
+// off the session. Past a limit of the group (keepalive, keepalive_time), or where more
+// has come than the response, the connection is closed instead.
 func (sh *Shard) poolUpstream(s *Session, r *Request) {
-	g := r.group
-	if g.KeepaliveTimeMs > 0 && sh.nowMs-r.upBornMs >= g.KeepaliveTimeMs {
-		sh.dropUpstream(s)
-		return
-	}
-	l := &sh.pooled
+	g, l := r.group, &sh.pooled
 	for int(s.peer) >= len(l.top) {
 		l.top = append(l.top, 0)
 		l.count = append(l.count, 0)
 	}
-	if int(l.count[s.peer]) >= g.Keepalive || sh.quitting || sh.stopping {
+	if r.upConn == 0 || int(l.count[s.peer]) >= g.Keepalive || sh.quitting || sh.stopping ||
+		g.KeepaliveTimeMs > 0 && sh.nowMs-l.slab.At(r.upConn-1).bornMs >= g.KeepaliveTimeMs || !sh.upstreamSilent(s) {
 		sh.dropUpstream(s)
 		return
 	}
-	h, c := l.slab.Alloc()
-	if sh.poller.RenameQuiet(s.Up.FD, kindBit|eventData(h, 0)) != 0 {
-		l.slab.Free(h.Slot)
-		sh.dropUpstream(s)
-		return
-	}
-	*c = pooledConn{
-		sinceMs: sh.nowMs, limitMs: g.KeepaliveTimeoutMs, bornMs: r.upBornMs,
-		fd: s.Up.FD, peer: s.peer, requests: r.upRequests + 1,
-	}
-	l.link(h.Slot, c)
-	s.Up.FD, s.Up.Bits, s.peer = -1, 0, 0
+	slot := r.upConn - 1
+	c := l.slab.At(slot)
+	c.user, c.sinceMs, c.limitMs = 0, sh.nowMs, g.KeepaliveTimeoutMs
+	c.requests++
+	l.link(slot, c)
+	s.Up.FD, s.Up.Bits, s.peer, r.upConn = -1, 0, 0, 0
 	s.flags &^= flagReusedUp
 	sh.houseSoon()
 }
 
+// upstreamSilent reports whether nothing has come behind the response. A short read has
+// shown that already, and whatever comes later has an event.
+func (sh *Shard) upstreamSilent(s *Session) bool {
+	if s.Up.Bits&relay.CanRead == 0 {
+		return true
+	}
+	_, errno := sys.Peek(s.Up.FD, sh.mover.Scratch[:1])
+	return errno == sys.EAGAIN
+}
+
 func (l *pooledList) link(slot uint32, c *pooledConn) {
 	id := slot + 1
+	c.above, c.newer = 0, 0
 	c.below = l.top[c.peer]
 	if c.below != 0 {
 		l.slab.At(c.below - 1).above = id
@@ -83,30 +111,25 @@ func (l *pooledList) link(slot uint32, c *pooledConn) {
 		l.oldest = id
 	}
 	l.newest = id
+	l.idle++
 }
 
 // takePooled gives the session an idle connection to peer, if there is one.
 func (sh *Shard) takePooled(s *Session, r *Request, peer *upstream.Peer) bool {
 	l := &sh.pooled
-	for int(peer.ID) < len(l.top) && l.top[peer.ID] != 0 {
-		slot := l.top[peer.ID] - 1
-		c := l.slab.At(slot)
-		// What came since the last response would be taken for the answer to this
-		// request; its event may not have been seen yet.
-		_, errno := sys.Read(c.fd, sh.mover.Scratch[:1])
-		if errno != sys.EAGAIN || sh.poller.Rename(c.fd, eventData(sh.handle(s), legUp)) != 0 {
-			l.discard(sh, slot)
-			continue
-		}
-		s.Up.Open(c.fd)
-		s.peer = peer.ID
-		s.flags |= flagReusedUp
-		r.upRequests, r.upBornMs = c.requests, c.bornMs
-		l.unlink(slot)
-		sh.counters.UpstreamReuses++
-		return true
+	if int(peer.ID) >= len(l.top) || l.top[peer.ID] == 0 {
+		return false
 	}
-	return false
+	slot := l.top[peer.ID] - 1
+	c := l.slab.At(slot)
+	l.unlink(slot)
+	c.user = s.slot + 1
+	r.upConn = slot + 1
+	s.Up.Open(c.fd)
+	s.peer = peer.ID
+	s.flags |= flagReusedUp
+	sh.counters.UpstreamReuses++
+	return true
 }
 
 func (l *pooledList) unlink(slot uint32) {
@@ -130,19 +153,36 @@ func (l *pooledList) unlink(slot uint32) {
 		l.oldest = c.newer
 	}
 	l.count[c.peer]--
-	l.slab.Free(slot)
+	l.idle--
 }
 
-// onPooledEvent closes an idle connection: its peer closed it, or sent what nobody
-// asked for.
-func (sh *Shard) onPooledEvent(h pool.Handle) {
-	if c := sh.pooled.slab.Get(h); c != nil {
-		sh.pooled.discard(sh, h.Slot)
-	} else {
-		sh.counters.StaleEvents++
+// dropIdle closes the idle connections that have an event in this turn: their peers closed
+// them, or sent what nobody asked for. That must go before the turn's requests, or one of
+// them could take such a connection and what came on it for its answer.
+func (sh *Shard) dropIdle(events int) {
+	for i := range events {
+		ev := sh.poller.Event(i)
+		if h, _ := eventHandle(ev.Data); ev.Data&kindBit == 0 || ev.Data == sys.WakeData || h.Gen == 0 {
+			continue
+		} else if c := sh.pooled.slab.Get(h); c != nil && c.user == 0 && ev.Bits&^sys.EventWrite != 0 {
+			sh.pooled.discard(sh, h.Slot)
+		}
 	}
 }
 
+// onPooledEvent books an event of a connection in use. For one that was idle, dropIdle has
+// done what there is to do.
+func (sh *Shard) onPooledEvent(h pool.Handle, bits uint32) {
+	c := sh.pooled.slab.Get(h)
+	if c == nil || c.user == 0 {
+		return
+	}
+	s := sh.sessions.At(c.user - 1)
+	s.Up.Bits |= eventBits(bits)
+	sh.advance(s)
+}
+
+// discard closes an idle connection.
 func (l *pooledList) discard(sh *Shard, slot uint32) {
 	c := l.slab.At(slot)
 	sys.Close(c.fd)
@@ -150,6 +190,7 @@ func (l *pooledList) discard(sh *Shard, slot uint32) {
 		peer.Connections.Add(-1)
 	}
 	l.unlink(slot)
+	l.slab.Free(slot)
 }
 
 // expire closes what has idled past its time and reports whether any are left.

@@ -40,7 +40,7 @@ func (sh *Shard) onReadHead(s *Session) (again bool) {
 func (sh *Shard) readHeadBytes(s *Session) bool {
 	r := sh.cold(s)
 	buf := sh.headBuf(r)
-	n, errno := sys.Read(s.Down.FD, buf.B[buf.W:])
+	n, errno := sys.Recv(s.Down.FD, buf.B[buf.W:])
 	switch {
 	case errno == sys.EAGAIN:
 		s.Down.Bits &^= relay.CanRead

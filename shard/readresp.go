@@ -83,7 +83,7 @@ func (sh *Shard) pumpUp(s *Session, r *Request) bool {
 		if r.up.framing.Kind == httpparse.BodyLength && r.up.left < int64(len(raw)) {
 			raw = raw[:r.up.left]
 		}
-		n, errno := sys.Read(s.Down.FD, raw)
+		n, errno := sys.Recv(s.Down.FD, raw)
 		if errno == sys.EAGAIN {
 			s.Down.Bits &^= relay.CanRead
 			return true
@@ -180,7 +180,7 @@ func (sh *Shard) readRespBytes(s *Session, r *Request) (data []byte, ok bool) {
 		}
 		into, held = buf.B, buf.W
 	}
-	n, errno := sys.Read(s.Up.FD, into[held:])
+	n, errno := sys.Recv(s.Up.FD, into[held:])
 	switch {
 	case errno == sys.EAGAIN:
 		s.Up.Bits &^= relay.CanRead

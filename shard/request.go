@@ -36,12 +36,11 @@ type Request struct {
 	down     flow   // the response body, towards the client
 	file     file   // the file that is the answer's body, if one is open
 
-	passedMs   int64 // start of the first try
-	tryMs      int64 // start of the current try
-	tries      int
-	upRequests uint32 // requests sent on the upstream's connection before this one
-	upBornMs   int64  // when the upstream's connection was made
-	interims   int    // 1xx responses of the upstream in this try
+	passedMs int64 // start of the first try
+	tryMs    int64 // start of the current try
+	tries    int
+	upConn   uint32 // slot + 1 of the upstream's connection among the pooled ones, 0: not one of them
+	interims int    // 1xx responses of the upstream in this try
 
 	wait     wait  // what the timer bounds
 	waitMark int64 // the count of bytes that shows progress of it, when the timer was set

@@ -10,7 +10,7 @@ import (
 // and enters SendHead.
 func (sh *Shard) startSend(s *Session, r *Request) {
 	sh.setState(s, SendHead)
-	keep := r.group.Keepalive > 0 && int(r.upRequests)+1 < r.group.KeepaliveRequests
+	keep := r.upConn != 0 && int(sh.pooled.slab.At(r.upConn-1).requests)+1 < r.group.KeepaliveRequests
 	expect := r.expects && !r.up.ended && r.proxy.Minor == 1 && !r.settings().RequestBuffering
 	out, sent := r.proxy.AppendRequest(sh.out[:0], &r.env, route.RequestForm{
 		Framing: r.framingUp(), Upgrade: r.upgrade, Keepalive: keep && r.proxy.Minor == 1,

@@ -3,6 +3,7 @@ package shard
 import (
 	"fmt"
 	"runtime"
+	"sync/atomic"
 
 	"holdfast/httpparse"
 	"holdfast/internal/sys"
@@ -37,6 +38,10 @@ type Options struct {
 	// Quiet, if set, is called on the shard's thread when it has tidied up after a busy
 	// time and kept nothing for reuse. It must not block.
 	Quiet func()
+	// Load, if set, tells a program in the kernel that chooses shards what this one has:
+	// in the upper half its sessions, or LoadUnavailable; in the lower half how many it has
+	// accepted from its sockets, modulo 2^32. Only the shard writes it.
+	Load *atomic.Uint64
 }
 
 // Shard is one event loop and all it owns. Only Post, Counters, Use, Adopt, Quit,
@@ -72,6 +77,9 @@ type Shard struct {
 	tick     uint32 // the wheel's ticks since startMs, from 1
 
 	acceptMore           bool   // a listener's batch was full
+	acceptPaused         bool   // a listener is paused
+	accepted             uint32 // from the listeners' sockets, modulo 2^32
+	load                 uint64 // as last written to Options.Load
 	evictAt              uint32 // where the last search for an idle session ended
 	queueHead, queueTail uint32 // slot + 1
 	starved              []pool.Handle

@@ -3,7 +3,6 @@ package shard
 import (
 	"holdfast/httpparse"
 	"holdfast/observe"
-	"holdfast/relay"
 	"holdfast/route"
 )
 
@@ -60,7 +59,4 @@ func (sh *Shard) onSwitch(s *Session) (again bool) {
 func (sh *Shard) openTunnel(s *Session) {
 	sh.releaseRequest(s)
 	sh.enterTunnel(s)
-	// Both sockets are tried once: an event may have come while nobody looked.
-	s.Down.Bits |= relay.CanRead
-	s.Up.Bits |= relay.CanRead
 }

@@ -17,7 +17,6 @@ const (
 	EventErr    = unix.EPOLLERR
 	EventHup    = unix.EPOLLHUP
 	interestAll = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
-	interestIn  = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
 )
 
 // Event is one epoll event: the bits and the 64-bit value its descriptor was
@@ -33,6 +32,7 @@ type Event struct {
 // owner calls Add, Modify, Delete and Wait; Wake may be called by anyone.
 type Poller struct {
 	epfd   int32
+	busy   bool // the last wait had events
 	events []unix.EpollEvent
 	mu     sync.Mutex // between Wake and Close
 	wakefd int32      // -1: closed
@@ -91,38 +91,40 @@ func (p *Poller) AddListener(fd int32, data uint64) Errno {
 	return p.ctl(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLET, data)
 }
 
-// Rename gives a registered descriptor another data value and re-arms all its
-// events: the next Wait reports again whatever is ready.
-func (p *Poller) Rename(fd int32, data uint64) Errno {
-	return p.ctl(unix.EPOLL_CTL_MOD, fd, interestAll, data)
-}
-
-// RenameQuiet is Rename without interest in writing: for a connection that only
-// waits for its peer to close.
-func (p *Poller) RenameQuiet(fd int32, data uint64) Errno {
-	return p.ctl(unix.EPOLL_CTL_MOD, fd, interestIn, data)
-}
-
 // Delete takes fd out of the poller. Closing a descriptor does the same unless
 // another process holds a copy of it.
 func (p *Poller) Delete(fd int32) Errno {
 	return p.ctl(unix.EPOLL_CTL_DEL, fd, 0, 0)
 }
 
-// Wait waits up to timeoutMs milliseconds (-1: forever, 0: not at all) and returns
-// the number of events, to be read with Event; 0 if a signal came first. A wait that
-// may sleep tells the scheduler so; one with timeout 0 does not.
+// rawWaitMs bounds a wait that the Go scheduler does not know of. One that is longer would
+// hold up whoever wants to stop the world in the instants in which its signal can't
+// interrupt it.
+const rawWaitMs = 10
+
+// Wait waits up to timeoutMs milliseconds (-1: forever, 0: not at all) and returns the
+// number of events, to be read with Event; 0 if a signal came first.
+//
+// A wait that may be long tells the scheduler so, which costs about as much as the system
+// call. While there is traffic the next event is near, so after a wait that had events the
+// next one is raw, and returns 0 early, after rawWaitMs, if nothing comes. The thread keeps
+// its processor then; GOMAXPROCS leaves the others theirs. To stop the world the runtime
+// sends the thread a signal, which ends the wait.
 func (p *Poller) Wait(timeoutMs int) (int, Errno) {
 	var n uintptr
 	var e Errno
-	timeoutMs = min(timeoutMs, math.MaxInt32) // the kernel takes 32 bits
-	if timeoutMs == 0 {
+	if p.busy || timeoutMs == 0 {
+		if timeoutMs < 0 || timeoutMs > rawWaitMs {
+			timeoutMs = rawWaitMs
+		}
 		n, _, e = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epfd), uintptr(unsafe.Pointer(&p.events[0])),
-			uintptr(len(p.events)), 0, 0, 0)
+			uintptr(len(p.events)), uintptr(timeoutMs), 0, 0)
 	} else {
+		timeoutMs = min(timeoutMs, math.MaxInt32) // the kernel takes 32 bits
 		n, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epfd), uintptr(unsafe.Pointer(&p.events[0])),
 			uintptr(len(p.events)), uintptr(timeoutMs), 0, 0)
 	}
+	p.busy = e == 0 && n > 0
 	switch e {
 	case 0:
 		return int(n), 0

@@ -96,37 +96,18 @@ func TestPollerIsEdgeTriggered(t *testing.T) {
 	}
 }
 
-func TestRenameRearms(t *testing.T) {
+func TestDeleteTakesOut(t *testing.T) {
 	p := newPoller(t, 8)
 	a, b := socketpair(t)
-	write(t, b, "x")
 	p.Add(a, 1)
 	one(t, p)
-	if e := p.Rename(a, 2); e != 0 {
-		t.Fatal(e)
-	}
-	if ev := one(t, p); ev.Data != 2 || ev.Bits&(sys.EventRead|sys.EventWrite) != sys.EventRead|sys.EventWrite {
-		t.Fatalf("%+v", ev)
-	}
-	if e := p.RenameQuiet(a, 3); e != 0 {
-		t.Fatal(e)
-	}
-	if ev := one(t, p); ev.Data != 3 || ev.Bits != sys.EventRead {
-		t.Fatalf("quiet: %+v", ev)
-	}
-	var buf [8]byte
-	sys.Read(a, buf[:])
-	if e := p.RenameQuiet(a, 4); e != 0 {
-		t.Fatal(e)
-	}
-	none(t, p, "writing is of no interest")
 	if e := p.Delete(a); e != 0 {
 		t.Fatal(e)
 	}
 	write(t, b, "z")
 	none(t, p, "the descriptor is out")
-	if e := p.Rename(a, 5); e != sys.ENOENT {
-		t.Fatalf("renamed after Delete: %v", e)
+	if e := p.Delete(a); e != sys.ENOENT {
+		t.Fatalf("deleted twice: %v", e)
 	}
 }
 

@@ -436,7 +436,6 @@ func TestNothingIsAllocated(t *testing.T) {
 		"Write":       func() { sys.Write(b, buf[:1]) },
 		"Peek":        func() { sys.Peek(a, buf) },
 		"PeekEOF":     func() { sys.PeekEOF(b) },
-		"Rename":      func() { p.Rename(a, 2) },
 		"Wait":        func() { p.Wait(0); p.Event(0) },
 		"Wake":        func() { p.Wake(); p.Woken() },
 		"RemoteAddr":  func() { sys.RemoteAddr(a) },

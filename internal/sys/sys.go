@@ -39,8 +39,8 @@ const (
 	EPERM        = unix.EPERM
 )
 
-// Read reads from a non-blocking descriptor into buf (raw). n is 0 at the end of
-// the stream. len(buf) must not be 0.
+// Read reads from a non-blocking descriptor that is no socket into buf (raw). n is 0 at
+// the end of the stream. len(buf) must not be 0.
 func Read(fd int32, buf []byte) (n int, errno Errno) {
 	for {
 		r, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
@@ -52,6 +52,10 @@ func Read(fd int32, buf []byte) (n int, errno Errno) {
 		}
 	}
 }
+
+// Recv reads from a non-blocking socket into buf (raw). n is 0 at the end of the stream.
+// len(buf) must not be 0. It passes by the file layer that read(2) goes through.
+func Recv(fd int32, buf []byte) (n int, errno Errno) { return recv(fd, buf, unix.MSG_DONTWAIT) }
 
 // Write writes buf to a non-blocking socket (raw), without SIGPIPE. It may write
 // less than asked for. len(buf) must not be 0.
@@ -68,12 +72,16 @@ func Write(fd int32, buf []byte) (n int, errno Errno) {
 	}
 }
 
-// Peek is Read from a socket that leaves the bytes where they are (raw; recv(2),
-// MSG_PEEK): the next Read or Peek finds them again.
+// Peek is Recv that leaves the bytes where they are (raw; recv(2), MSG_PEEK): the next
+// Recv or Peek finds them again.
 func Peek(fd int32, buf []byte) (n int, errno Errno) {
+	return recv(fd, buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+}
+
+func recv(fd int32, buf []byte, flags uintptr) (n int, errno Errno) {
 	for {
 		r, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])),
-			uintptr(len(buf)), unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+			uintptr(len(buf)), flags, 0, 0)
 		if e == 0 {
 			return int(r), 0
 		}
