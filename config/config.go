@@ -75,6 +75,8 @@ type User struct {
 type Events struct {
 	// WorkerConnections is the number of connections per shard.
 	WorkerConnections int
+	// Steering is how a new connection's shard is chosen (listen_steering, ours).
+	Steering Steering
 }
 
 // HTTP is what the http context says.

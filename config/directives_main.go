@@ -71,6 +71,17 @@ func mainDirectives() []Directive {
 			min: 1, max: 1, read: readWorkerConnections,
 		},
 		{
+			Name: "listen_steering", Contexts: CtxEvents, Args: "hash | cpu | least", Default: "hash",
+			Doc: "How the kernel chooses the shard that gets a new connection and keeps it.",
+			Deviation: "Not in nginx. hash: by addresses and ports; the fullest of 8 shards has about 1.1 times the mean of " +
+				"1,000 tunnels, and 1.5 times that of 64. least: the shard with the fewest sessions, which keeps all even; needs " +
+				"root or CAP_BPF and CAP_NET_ADMIN at start, and Linux 5.8. cpu: by the CPU that handles the SYN, modulo " +
+				"worker_processes; only for a network card that spreads new connections evenly over as many CPUs. Where it " +
+				"can't be had, a warning is logged and hash is used. Without effect on addresses with shared, and on unix: " +
+				"sockets, whose connections are dealt in turn.",
+			min: 1, max: 1, read: readListenSteering,
+		},
+		{
 			Name: "http", Contexts: CtxMain, Args: "{ ... }", Doc: "The block of everything HTTP.",
 			form: block, phase: phaseDescend, read: readHTTP,
 		},

@@ -182,6 +182,7 @@ func (l *loader) finish() {
 		return
 	}
 	l.buildListeners()
+	l.checkSteering()
 	l.checkNamed()
 	l.checkResolvers()
 	l.checkTexts()

@@ -26,39 +26,72 @@ type budget struct {
 	lowered     bool // worker_connections asks for more than the descriptors allow
 }
 
-// plan raises the limit of open files to what the configuration asks for and lowers
-// the sessions to what it allows. Two descriptors go to a session, two to a pipe, one
-// to an idle connection to an upstream server, and one to a file being sent, where files
-// are served at all.
-func plan(cfg *config.Config, shards int) (budget, error) {
-	b := budget{sessionsMax: cfg.Events.WorkerConnections, pipesMax: pipesPerShard}
-	fixed := fdsReserve + shards*(fdsPerShard+len(cfg.HTTP.Listeners))
+// Descriptors is what a process needs file descriptors for besides its sessions. A
+// session takes two, each pipe of a shard two.
+type Descriptors struct {
+	Shards int
+	Fixed  int // of the process and its shards: logs, runtime, admin, epoll, listeners, files
+	Idle   int // idle connections to upstream servers, per shard
+}
+
+// descriptors adds up what the configuration needs: one descriptor for an idle
+// connection to an upstream server, and one for a file being sent, where files are
+// served at all.
+func descriptors(cfg *config.Config, shards int) Descriptors {
+	d := Descriptors{Shards: shards, Fixed: fdsReserve + shards*(fdsPerShard+len(cfg.HTTP.Listeners))}
 	if cfg.Main.Admin != nil {
-		fixed += fdsAdmin
+		d.Fixed += fdsAdmin
 	}
 	if servesFiles(cfg) {
-		fixed += shards * shard.FilesMax
+		d.Fixed += shards * shard.FilesMax
 	}
-	idle := 0 // per shard
 	for _, u := range cfg.HTTP.Upstreams {
-		idle += u.Keepalive
+		d.Idle += u.Keepalive
 	}
-	idle = min(idle, b.sessionsMax)
-	need := fixed + shards*(2*b.sessionsMax+2*b.pipesMax+idle)
+	return d
+}
+
+// Files is the number of open files that so many sessions on each shard need.
+func (d Descriptors) Files(sessions int) uint64 {
+	return uint64(d.Fixed + d.Shards*(2*sessions+2*pipesPerShard+min(d.Idle, sessions)))
+}
+
+// Sessions is the number of sessions on each shard that a limit of open files allows.
+func (d Descriptors) Sessions(limit uint64) int {
+	sessions, _ := d.allowed(limit)
+	return sessions
+}
+
+// filesMax is more than any limit of open files can be (fs.nr_open is an int).
+const filesMax = 1 << 32
+
+// allowed shares a limit among the sessions and the pipes of each shard. Both get at
+// least one, even where the limit is too low for it.
+func (d Descriptors) allowed(limit uint64) (sessions, pipes int) {
+	free := max(int(min(limit, filesMax))-d.Fixed, 0) / d.Shards
+	pipes = min(pipesPerShard, max(free/16, 1))
+	idle := min(d.Idle, free/16)
+	return max((free-2*pipes-idle)/2, 1), pipes
+}
+
+// plan raises the limit of open files to what the configuration asks for and lowers
+// the sessions to what it allows.
+func plan(cfg *config.Config, shards int) (budget, error) {
+	b := budget{sessionsMax: cfg.Events.WorkerConnections, pipesMax: pipesPerShard}
+	d := descriptors(cfg, shards)
+	need := d.Files(b.sessionsMax)
 	wanted := uint64(cfg.Main.WorkerRlimitNofile)
 	if wanted == 0 {
-		wanted = max(uint64(need), sys.FileLimit())
+		wanted = max(need, sys.FileLimit())
 	}
 	limit, errno := sys.RaiseFileLimit(wanted)
 	if errno != 0 {
 		return b, fmt.Errorf("setrlimit(RLIMIT_NOFILE): %w", errno)
 	}
 	b.fds = limit
-	if limit < uint64(need) {
-		free := max(int(limit)-fixed, 0) / shards
-		b.pipesMax = min(b.pipesMax, max(free/16, 1))
-		idle = min(idle, free/16)
-		b.sessionsMax = min(b.sessionsMax, max((free-2*b.pipesMax-idle)/2, 1))
+	if limit < need {
+		sessions, pipes := d.allowed(limit)
+		b.sessionsMax, b.pipesMax = min(b.sessionsMax, sessions), pipes
 		b.lowered = b.sessionsMax < cfg.Events.WorkerConnections
 	}
 	if total := b.sessionsMax * shards; total < cfg.Main.TunnelsMin {

@@ -15,10 +15,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/automaxprocs/maxprocs"
-
 	"holdfast/admin"
 	"holdfast/config"
+	"holdfast/internal/steer"
 	"holdfast/observe"
 	"holdfast/route"
 	"holdfast/shard"
@@ -45,6 +44,7 @@ type engine struct {
 	logs      *admin.Logs
 	logger    *admin.Logger
 	sockets   *sockets
+	steering  *steer.Steering // nil: the kernel's hash chooses
 	shards    []*shard.Shard
 	admin     *admin.Server
 	adminOn   net.Listener
@@ -80,6 +80,7 @@ func Run(ctx context.Context, opt Options) error {
 		return err
 	}
 	defer e.pid.remove()
+	defer e.steering.Close()
 	e.serve(ctx)
 	return nil
 }
@@ -108,6 +109,7 @@ func (e *engine) assemble() error {
 	if err != nil {
 		return err
 	}
+	e.steerListeners(n)
 	if err := e.openAdmin(); err != nil {
 		return err
 	}
@@ -123,6 +125,7 @@ func (e *engine) assemble() error {
 // abandon gives back what a start that failed has taken. The shards' sockets end with
 // the process.
 func (e *engine) abandon() {
+	e.steering.Close()
 	if e.sockets != nil {
 		e.sockets.close()
 	}
@@ -135,11 +138,7 @@ func (e *engine) abandon() {
 // shardCount settles worker_processes and the number of threads that run Go code: two
 // more than there are shards, since a shard's thread must never wait for its turn.
 func (e *engine) shardCount() int {
-	_, _ = maxprocs.Set() // a container's quota counts as its number of cores
-	n := e.cfg.Main.WorkerProcesses
-	if n == 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
+	n := shardsOf(e.cfg)
 	runtime.GOMAXPROCS(n + 2)
 	return n
 }
@@ -158,7 +157,7 @@ func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 			Index: i, SessionsMax: e.budget.sessionsMax, InFlightMax: inFlightPerCore, PipesMax: e.budget.pipesMax,
 			Policies: e.policies, Peers: e.registry, Snapshot: e.built.Snapshot, Logs: sinks, Errors: errorLog,
 			ErrorLevel: errorLog.level, NextID: func() uint64 { return e.nextID.Add(1) }, Pid: os.Getpid(),
-			Quiet: e.scavenger.notice,
+			Quiet: e.scavenger.notice, Load: e.steering.Load(i),
 		}, e.sockets.tcp[i])
 		if err != nil {
 			return err

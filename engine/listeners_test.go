@@ -68,7 +68,7 @@ func taker(t *testing.T, s *sockets) (listener int) {
 	until(t, "the connection at a listener", func() bool {
 		for _, fds := range s.tcp {
 			for i, l := range fds {
-				if fd, errno := sys.Accept(l); errno == 0 {
+				if fd, _, errno := sys.Accept(l); errno == 0 {
 					sys.Close(fd)
 					listener = i
 					return true

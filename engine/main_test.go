@@ -20,6 +20,13 @@ const runConf = "HOLDFAST_TEST_RUN"
 const patience = 60 * time.Second
 
 func TestMain(m *testing.M) {
+	if options := os.Getenv(busySet); options != "" {
+		if err := serveBusy(options); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	path := os.Getenv(runConf)
 	if path == "" {
 		os.Exit(withoutLeaks(m.Run()))
@@ -30,6 +37,9 @@ func TestMain(m *testing.M) {
 	}
 	if cfg == nil {
 		os.Exit(2)
+	}
+	if os.Getenv(witnessSet) != "" {
+		go serveWitness(os.Stdin, os.Stdout)
 	}
 	if err := Run(context.Background(), Options{Config: cfg, ConfigPath: path, Version: "test"}); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -41,7 +41,7 @@ func tcpPair(t testing.TB) (int32, int32) {
 		t.Fatal(e)
 	}
 	for end := time.Now().Add(deadline); ; {
-		theirs, e := sys.Accept(l)
+		theirs, _, e := sys.Accept(l)
 		if e == 0 {
 			return mine, theirs
 		}

@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"net/netip"
+
 	"holdfast/internal/sys"
 	"holdfast/observe"
 )
@@ -23,11 +25,11 @@ func (sh *Shard) accept(i int) {
 		if l.fd < 0 {
 			return
 		}
-		fd, errno := sys.Accept(l.fd)
+		fd, peer, errno := sys.Accept(l.fd)
 		switch errno {
 		case 0:
 			sh.accepted++
-			sh.admit(fd, i)
+			sh.admit(fd, i, peer)
 		case sys.EAGAIN:
 			return
 		case sys.ECONNABORTED, sys.EPROTO:
@@ -101,7 +103,7 @@ const refusalHeadMs = 5000
 
 // admit makes a session of a client's socket. At the limit an idle keep-alive
 // connection gives way; where there is none the new one's request is refused.
-func (sh *Shard) admit(fd int32, listener int) {
+func (sh *Shard) admit(fd int32, listener int, peer netip.AddrPort) {
 	if sh.stopping || sh.quitting {
 		sys.Close(fd)
 		return
@@ -118,6 +120,7 @@ func (sh *Shard) admit(fd int32, listener int) {
 		}
 	}
 	h, s := sh.sessions.Alloc()
+	sh.addresses.put(h, peer)
 	s.slot = h.Slot
 	s.id = sh.opt.NextID()
 	s.listener = uint16(listener)

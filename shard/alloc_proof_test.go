@@ -83,7 +83,7 @@ func (d *handTurned) dial() int32 {
 // accept takes the next connection the shard makes.
 func (d *handTurned) accept() int32 {
 	for {
-		fd, errno := sys.Accept(d.backFD)
+		fd, _, errno := sys.Accept(d.backFD)
 		if errno == 0 {
 			return fd
 		}

@@ -86,7 +86,7 @@ func (sh *Shard) describe(s *Session, e *observe.Entry) {
 	el := &sh.errors
 	var client netip.AddrPort
 	if s.request == 0 {
-		client = sys.RemoteAddr(s.Down.FD)
+		client = sh.remoteAddr(s)
 	} else {
 		client = sh.cold(s).env.Remote
 	}

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"net/netip"
 	"sync"
 
 	"holdfast/internal/sys"
@@ -87,7 +88,7 @@ func (sh *Shard) Use(sn *Snapshot) {
 // Adopt hands a connected, non-blocking client socket to the shard, which owns it
 // from here on.
 func (sh *Shard) Adopt(fd int32, listener int) {
-	if !sh.Post(func(sh *Shard) { sh.admit(fd, listener) }) {
+	if !sh.Post(func(sh *Shard) { sh.admit(fd, listener, netip.AddrPort{}) }) {
 		sys.Close(fd)
 	}
 }

@@ -161,7 +161,7 @@ func (sh *Shard) fillAddresses(s *Session, e *route.Env) {
 		e.LocalPath = l.Unix
 		return
 	}
-	e.Remote = sys.RemoteAddr(s.Down.FD)
+	e.Remote = sh.remoteAddr(s)
 	e.Local = l.Addr
 	if l.Wildcard {
 		e.Local = sys.LocalAddr(s.Down.FD)

@@ -47,18 +47,19 @@ type Options struct {
 // Shard is one event loop and all it owns. Only Post, Counters, Use, Adopt, Quit,
 // Stop and Done may be called from outside its thread.
 type Shard struct {
-	opt      Options
-	poller   *sys.Poller
-	sessions pool.Slab[Session]
-	timers   *wheel.Wheel
-	bufs     *pool.Bufs // of requests; those of tunnels are mover.Bufs
-	pipes    *pool.Pipes
-	mover    relay.Mover
-	pooled   pooledList
-	requests requestPool
-	snapshot *Snapshot
-	adHoc    map[string]*upstream.Group // groups of addresses that proxy_pass rendered from variables
-	counters observe.Counters
+	opt       Options
+	poller    *sys.Poller
+	sessions  pool.Slab[Session]
+	timers    *wheel.Wheel
+	bufs      *pool.Bufs // of requests; those of tunnels are mover.Bufs
+	pipes     *pool.Pipes
+	mover     relay.Mover
+	pooled    pooledList
+	requests  requestPool
+	addresses addressCache
+	snapshot  *Snapshot
+	adHoc     map[string]*upstream.Group // groups of addresses that proxy_pass rendered from variables
+	counters  observe.Counters
 
 	listeners []listener
 	out       []byte            // a head under construction, and what is sent with it

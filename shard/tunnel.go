@@ -15,7 +15,7 @@ func (sh *Shard) enterTunnel(s *Session) {
 	s.openedTick, s.activeTick, s.sinceTick = sh.tick, sh.tick, 0
 	sh.timers.Cancel(s.slot)
 	if sh.opt.Policies.At(s.policy).DeadPeers {
-		sys.SetKeepalive(s.Up.FD, sys.DefaultKeepalive)
+		s.flags |= flagYoung
 	}
 	sh.armTunnel(s)
 }
@@ -135,15 +135,24 @@ func (sh *Shard) armTunnel(s *Session) {
 
 func (sh *Shard) tunnelDeadline(s *Session) (atMs int64) {
 	p := sh.opt.Policies.At(s.policy)
+	if s.has(flagYoung) {
+		atMs = sh.tickMs(s.openedTick) + youthMs
+	}
 	if p.TunnelReadMs > 0 {
-		atMs = sh.tickMs(s.activeTick) + p.TunnelReadMs
+		atMs = earlier(atMs, sh.tickMs(s.activeTick)+p.TunnelReadMs)
 	}
 	if s.sinceTick != 0 && p.TunnelBlockedMs > 0 {
-		if b := sh.tickMs(s.sinceTick) + p.TunnelBlockedMs; atMs == 0 || b < atMs {
-			atMs = b
-		}
+		atMs = earlier(atMs, sh.tickMs(s.sinceTick)+p.TunnelBlockedMs)
 	}
 	return atMs
+}
+
+// earlier is the earlier of two moments, of which the first may be 0: none.
+func earlier(a, b int64) int64 {
+	if a == 0 || b < a {
+		return b
+	}
+	return a
 }
 
 // tickMs is the moment a tick began, on the clock of nowMs.
@@ -153,6 +162,7 @@ func (sh *Shard) tickMs(tick uint32) int64 {
 
 // onTunnelTimer ends a tunnel whose limit has really passed.
 func (sh *Shard) onTunnelTimer(s *Session) {
+	sh.endYouth(s)
 	p := sh.opt.Policies.At(s.policy)
 	blockedMs := sh.nowMs - sh.tickMs(s.sinceTick)
 	silentMs := sh.nowMs - sh.tickMs(s.activeTick)
@@ -170,6 +180,19 @@ func (sh *Shard) onTunnelTimer(s *Session) {
 		sh.close(s, observe.ReasonReadTimeout, observe.SideUpstream)
 	default:
 		sh.armTunnel(s)
+	}
+}
+
+// youthMs is the age at which a tunnel's upstream connection gets its keepalive options,
+// in milliseconds. Nothing is lost by the delay, since the kernel counts silence from the
+// last segment; but the many tunnels of a storm that last for seconds save five system
+// calls each. (A client's connection inherits its options from the listener.)
+const youthMs = 30_000
+
+func (sh *Shard) endYouth(s *Session) {
+	if s.has(flagYoung) && sh.nowMs-sh.tickMs(s.openedTick) >= youthMs {
+		s.flags &^= flagYoung
+		sys.SetKeepalive(s.Up.FD, sys.DefaultKeepalive)
 	}
 }
 

@@ -171,6 +171,7 @@ upgrades        switched 7, refused 1
 tunnel bytes    999 up, 1,000 down
 tunnels closed  reset by upstream 9, done by client 6
 idle upstream   3
+shard balance   the fullest has 1.62 times the mean of tunnels
 
   shard    tunnels  accepted  requests
       0  1,000,000         3       600

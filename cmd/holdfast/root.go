@@ -85,7 +85,7 @@ func newRoot(io streams) *cobra.Command {
 	flags.StringVarP(&src.globals, "global", "g", "", "directives of the main context, set before the file")
 	form.addFlags(root.Flags())
 	root.AddCommand(
-		newRun(src, io), newCheck(src, io), newDemo(io), newStop(src, io), newStatus(src, io),
+		newRun(src, io), newCheck(src, io), newDemo(io), newStop(src, io), newStatus(src, io), newDoctor(src, io),
 		newDirectives(io), newVersion(io))
 	return root
 }

@@ -131,6 +131,9 @@ func printStatus(out io.Writer, body []byte) error {
 	fmt.Fprintf(table, "tunnel bytes\t%s up, %s down\n", grouped(t.BytesUp), grouped(t.BytesDown))
 	fmt.Fprintf(table, "tunnels closed\t%s\n", closed(t.TunnelCloses))
 	fmt.Fprintf(table, "idle upstream\t%s\n", grouped(t.UpstreamIdle))
+	if fullest := balance(s.Shards); fullest > 0 {
+		fmt.Fprintf(table, "shard balance\tthe fullest has %.2f times the mean of tunnels\n", fullest)
+	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
@@ -142,6 +145,20 @@ func printStatus(out io.Writer, body []byte) error {
 			grouped(shard.Tunnels), grouped(shard.Accepted), grouped(shard.Requests))
 	}
 	return table.Flush()
+}
+
+// balance is how many times the mean of tunnels the fullest shard has; 0 where there are
+// no tunnels, or no two shards.
+func balance(shards []shardReport) float64 {
+	var sum, fullest uint64
+	for _, s := range shards {
+		sum += s.Tunnels
+		fullest = max(fullest, s.Tunnels)
+	}
+	if sum == 0 || len(shards) < 2 {
+		return 0
+	}
+	return float64(fullest) * float64(len(shards)) / float64(sum)
 }
 
 // counted lists the counts that are not zero, largest first.

@@ -257,7 +257,7 @@ func listen(t testing.TB, addr string, o sys.ListenOptions) int32 {
 func accept(t testing.TB, l int32) int32 {
 	t.Helper()
 	for end := time.Now().Add(deadlineMs * time.Millisecond); ; {
-		fd, e := sys.Accept(l)
+		fd, _, e := sys.Accept(l)
 		if e == 0 {
 			t.Cleanup(func() { sys.Close(fd) })
 			return fd

@@ -7,21 +7,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Accept takes one connection from a non-blocking listener (raw). The new socket
-// is non-blocking and closed on exec; what the listener had set it inherits.
-func Accept(fd int32) (conn int32, errno Errno) {
+// Accept takes one connection from a non-blocking listener, with its peer's address,
+// which is the zero value for unix sockets (raw). The new socket is non-blocking and closed
+// on exec; what the listener had set it inherits.
+func Accept(fd int32) (conn int32, peer netip.AddrPort, errno Errno) {
 	for {
-		r, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		var s sockaddr
+		s.len = unix.SizeofSockaddrAny
+		r, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&s.raw)),
+			uintptr(unsafe.Pointer(&s.len)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 		if e == 0 {
-			return int32(r), 0
+			return int32(r), s.addrPort(), 0
 		}
 		if e != EINTR {
-			return -1, e
+			return -1, peer, e
 		}
 	}
 }
 
-// AcceptBlocking is Accept on a blocking listener: it tells the scheduler.
+// AcceptBlocking accepts from a blocking listener, and tells the scheduler that it may wait.
 func AcceptBlocking(fd int32) (conn int32, errno Errno) {
 	r, _, e := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	return int32(r), e

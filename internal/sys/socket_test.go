@@ -30,7 +30,7 @@ func TestDialAcceptAndAddresses(t *testing.T) {
 				t.Fatal(e)
 			}
 			defer sys.Close(l)
-			if _, e := sys.Accept(l); e != sys.EAGAIN {
+			if _, _, e := sys.Accept(l); e != sys.EAGAIN {
 				t.Fatalf("nobody there: %v", e)
 			}
 			port := sys.LocalAddr(l).Port()
@@ -445,7 +445,7 @@ func TestNothingIsAllocated(t *testing.T) {
 		"NowMs":       func() { sys.NowMs() },
 		"Dial": func() {
 			fd, _ := sys.Dial(to)
-			conn, _ := sys.Accept(l)
+			conn, _, _ := sys.Accept(l)
 			sys.Close(conn)
 			sys.ResetOnClose(fd)
 			sys.Close(fd)

@@ -17,6 +17,7 @@ var policy = tidy.Policy{
 		"internal/assert": {},
 		"internal/tidy":   {},
 		"internal/sys":    {"internal/assert"},
+		"internal/steer":  {"internal/assert", "internal/sys"},
 		"internal/wheel":  {"internal/assert"},
 		"observe":         {"internal/assert"},
 		"config":          {"internal/assert"},
@@ -29,10 +30,11 @@ var policy = tidy.Policy{
 		"shard": {"internal/assert", "internal/sys", "internal/wheel", "httpparse", "route", "upstream", "relay",
 			"tlsio", "pool", "observe"},
 		"admin": {"observe"},
-		"engine": {"internal/assert", "internal/sys", "config", "shard", "httpparse", "route", "upstream", "tlsio",
+		"engine": {"internal/assert", "internal/sys", "internal/steer", "config", "shard", "httpparse", "route", "upstream", "tlsio",
 			"pool", "observe", "admin"},
 		"demo":         {},
-		"cmd/holdfast": {"engine", "config", "demo", "admin"},
+		"doctor":       {},
+		"cmd/holdfast": {"engine", "config", "demo", "admin", "doctor"},
 
 		// They speak sockets and start processes; they never link the product, and
 		// share what speaks the wire.
@@ -59,7 +61,7 @@ var policy = tidy.Policy{
 		"charm.land/bubbletea/v2":                 {"cmd/holdfast"},
 		"github.com/schollz/progressbar/v3":       {"cmd/holdfast"},
 		"github.com/prometheus/client_model":      {"admin"},
-		"github.com/cilium/ebpf":                  {"internal/sys"},
+		"github.com/cilium/ebpf":                  {"internal/steer"},
 	},
 	Std: map[string][]string{
 		"syscall":  {"internal/sys", "engine", "cmd/holdfast"},

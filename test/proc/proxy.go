@@ -33,6 +33,8 @@ type Spec struct {
 	HTTP string
 	// Main is put into the main context, with the same placeholders.
 	Main string
+	// Events is put into the events block.
+	Events string
 	// Vars are the values of the placeholders, for instance the backends' addresses.
 	Vars map[string]string
 	// Connections is worker_connections; zero means 4096.
@@ -181,7 +183,7 @@ func (p *Proxy) render(spec Spec) (string, error) {
 			text.WriteString("user root;\n") // its workers must reach unix sockets of the test
 		}
 	}
-	fmt.Fprintf(&text, "%s\nevents { worker_connections %d; }\nhttp {\n", spec.Main, connections)
+	fmt.Fprintf(&text, "%s\nevents { worker_connections %d; %s }\nhttp {\n", spec.Main, connections, spec.Events)
 	text.WriteString("access_log logs/access.log;\n")
 	if p.Kind == Nginx {
 		for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
