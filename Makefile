@@ -17,12 +17,15 @@ UNIT = $$(go list ./... | grep -Ev '/test/(e2e|hostile)$$')
 DURATION ?= 10m
 RATE     ?= 500
 N        ?= 9000
+ROUNDS   ?= 5
+BASE     ?= HEAD
 FUZZTIME ?= 10s
 LIMIT    ?= 5m
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn hold bench-quick bench-parse bench-slow hostile docs ci clean
+.PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn hold bench-quick bench-peers bench-cmp bench-hold \
+	bench-parse bench-slow hostile docs ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,8 +68,17 @@ churn: build ## random sessions for DURATION (10m) at RATE (500) a second; fails
 hold: build ## N (9000) idle tunnels: memory, CPU, and what comes back after they close
 	go run ./bench/hold -bin bin/holdfast -n $(N) -settle 15s -max-bytes 512
 
-bench-quick: build ## holdfast beside nginx and haproxy, under 3 minutes
-	go run ./bench/quick -bin bin/holdfast
+bench-quick: build ## holdfast beside nginx, haproxy and a C relay, under 3 minutes
+	go run ./bench/run -quick -within 150s
+
+bench-peers: build ## the same with every load, ROUNDS (5) rounds; NGINX and HAPROXY name other programs; writes bench/results
+	go run ./bench/run -rounds $(ROUNDS) -write bench/results
+
+bench-cmp: build ## this build beside that of revision BASE, interleaved, ROUNDS (5) rounds: bench-cmp BASE=HEAD~1
+	scripts/bench-cmp.sh $(BASE) -rounds $(ROUNDS)
+
+bench-hold: build ## N (9000) idle tunnels, spread over as many processes as the machine's limits ask for
+	go run ./bench/hold -bin bin/holdfast -n $(N)
 
 bench-parse: ## httpparse beside net/http and fasthttp, on the same heads
 	cd bench/parse && go test -run '^$$' -bench . -benchmem -count=6

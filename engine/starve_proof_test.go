@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -158,7 +157,7 @@ func witness(stop *atomic.Bool) report {
 }
 
 // serveWitness answers each pair of lines on stdin, the begin and the end of a measurement,
-// with a report on stdout.
+// with a report on stdout, and ends the process when stdin ends.
 func serveWitness(in io.Reader, out io.Writer) {
 	lines, answers := bufio.NewScanner(in), json.NewEncoder(out)
 	for lines.Scan() {
@@ -169,10 +168,11 @@ func serveWitness(in io.Reader, out io.Writer) {
 		stop.Store(true)
 		_ = answers.Encode(<-done)
 	}
+	os.Exit(0)
 }
 
 // serveBusy is the process of the load: it says where its backend is, reads where the proxy
-// is, and loads it until stdin ends.
+// is, and loads it until stdin ends. With a Count it does so for each line it reads.
 func serveBusy(options string) error {
 	var o busy.Options
 	if err := json.Unmarshal([]byte(options), &o); err != nil {
@@ -185,25 +185,30 @@ func serveBusy(options string) error {
 	defer l.Close()
 	fmt.Println(l.Address())
 	lines := bufio.NewScanner(os.Stdin)
-	lines.Scan()
-	front, err := netip.ParseAddrPort(lines.Text())
-	if err != nil {
-		return err
-	}
-	var ended atomic.Bool
-	go func() {
-		for lines.Scan() {
+	for lines.Scan() {
+		front, err := netip.ParseAddrPort(lines.Text())
+		if err != nil {
+			return err
 		}
-		ended.Store(true)
-	}()
-	r, err := l.Run(front, func() bool { return !ended.Load() })
-	if err != nil {
-		return err
+		var ended atomic.Bool
+		if o.Count == 0 {
+			go func() {
+				lines.Scan()
+				ended.Store(true)
+			}()
+		}
+		r, err := l.Run(front, func() bool { return !ended.Load() })
+		if err == nil {
+			err = json.NewEncoder(os.Stdout).Encode(r)
+		}
+		if err != nil || o.Count == 0 {
+			return err
+		}
 	}
-	return json.NewEncoder(os.Stdout).Encode(r)
+	return nil
 }
 
-// role is a process of this test that is spoken to in lines.
+// role is a process of this test that is spoken to in lines. It ends when its stdin does.
 type role struct {
 	t   *testing.T
 	cmd *exec.Cmd
@@ -217,18 +222,15 @@ func startRole(t *testing.T, env ...string) *role {
 	r := &role{t: t, cmd: exec.Command(os.Args[0]), err: &output{}}
 	r.cmd.Env = append(os.Environ(), env...)
 	r.cmd.Stderr = r.err
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := r.cmd.StdinPipe()
 	must(t, err)
 	out, err := r.cmd.StdoutPipe()
 	must(t, err)
 	r.in, r.out = in, bufio.NewReader(out)
-	runtime.LockOSThread() // the signal comes when the thread that started it ends
 	begin(t, r.cmd)
 	t.Cleanup(func() {
 		_ = r.cmd.Process.Kill()
 		_ = r.cmd.Wait()
-		runtime.UnlockOSThread()
 		if t.Failed() {
 			t.Logf("a process wrote:\n%s", r.err)
 		}
@@ -301,7 +303,7 @@ func watch(t *testing.T, admin string, until time.Time) (o outside) {
 		}
 		asked <- list
 	}()
-	slept := make(chan []time.Duration) // the test's own goroutine is locked to its thread
+	slept := make(chan []time.Duration)
 	go func() { slept <- oversleeps(func(n int) bool { return n < sleepsMin || time.Now().Before(until) }) }()
 	o.Oversleep = spreadOf(<-slept)
 	o.Seconds = time.Since(began).Seconds()
@@ -358,7 +360,10 @@ http {
 }`, shards, dir, dir, l.admin, l.load.hear(), front)), 0o644))
 	l.proxy = startRole(t, runConf+"="+path, witnessSet+"=1")
 	until(t, "the pid file", func() bool { return read(dir+"/pid") != "" })
-	return l, func() { l.load.say(front.String()) }
+	return l, func() {
+		t.Helper()
+		l.load.say(front.String())
+	}
 }
 
 func othersRun(t *testing.T, o busy.Options) {

@@ -7,10 +7,12 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"text/template"
@@ -24,11 +26,15 @@ import (
 // Kind names a proxy.
 type Kind string
 
-// The proxies that have a template.
+// The proxies that have a template, and the relay that needs none. HAProxySplice is
+// HAProxy with `option splice-auto`. Floor is bench/floor/relay.c: what relaying bytes
+// costs at least.
 const (
-	Holdfast Kind = "holdfast"
-	Nginx    Kind = "nginx"
-	HAProxy  Kind = "haproxy"
+	Holdfast      Kind = "holdfast"
+	Nginx         Kind = "nginx"
+	HAProxy       Kind = "haproxy"
+	HAProxySplice Kind = "haproxy-splice"
+	Floor         Kind = "floor"
 )
 
 //go:embed holdfast.conf nginx.conf haproxy.cfg
@@ -36,12 +42,19 @@ var templates embed.FS
 
 // Options describe a proxy to start.
 type Options struct {
-	// Binary is the path of the holdfast binary; the others are found on PATH.
+	// Binary is the path of the holdfast binary, or of the compiled relay for Floor; the
+	// others are found by Path.
 	Binary string
 	// Backends are the addresses of the backends, host:port.
 	Backends []string
 	// Tunnels is how many tunnels the proxy must be able to hold.
 	Tunnels int
+	// LargeBuffers gives nginx and HAProxy buffers of 64 KiB, as holdfast has them: for
+	// measurements of bulk data, where 16 KiB cost them nearly twice the CPU.
+	LargeBuffers bool
+	// AnyUpgrade makes holdfast pass upgrades to other protocols than WebSocket, as the
+	// others' configurations always do.
+	AnyUpgrade bool
 }
 
 // Peer is a running proxy.
@@ -57,25 +70,37 @@ type Peer struct {
 // workers is the number of workers, threads or shards of every peer.
 const workers = 2
 
-// Path finds the program of a kind; it is an error if there is none.
+// Path finds the program of a kind; it is an error if there is none. The environment
+// variables NGINX and HAPROXY name other programs than those on PATH.
 func Path(kind Kind, binary string) (string, error) {
-	if kind == Holdfast {
+	name := string(kind)
+	switch kind {
+	case Holdfast, Floor:
 		path, err := filepath.Abs(binary)
 		if err != nil {
 			return "", err
 		}
-		if _, err := os.Stat(path); err != nil {
-			return "", fmt.Errorf("no binary %s: build it first", binary)
+		if info, err := os.Stat(path); binary == "" || err != nil || info.IsDir() {
+			return "", fmt.Errorf("no binary %q: build it first", filepath.Base(binary))
 		}
 		return path, nil
+	case HAProxySplice:
+		name = string(HAProxy)
 	}
-	return exec.LookPath(string(kind))
+	if other := os.Getenv(strings.ToUpper(name)); other != "" {
+		name = other
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path) // it runs in a folder of its own
 }
 
 // Version is what the program says about its version, one line; "" if it says nothing.
 func Version(kind Kind, binary string) string {
 	path, err := Path(kind, binary)
-	if err != nil {
+	if err != nil || kind == Floor {
 		return ""
 	}
 	out, _ := exec.Command(path, "-v").CombinedOutput()
@@ -103,16 +128,16 @@ func Start(kind Kind, o Options) (*Peer, error) {
 }
 
 func (p *Peer) start(path string, o Options) error {
-	conf, err := p.write(o)
+	front, err := port.Free()
 	if err != nil {
 		return err
 	}
-	args := []string{"-c", conf, "-p", p.dir + "/"}
-	switch p.Kind {
-	case Holdfast:
-		args = append([]string{"run"}, args...)
-	case HAProxy:
-		args = []string{"-db", "-f", conf}
+	p.Address = fmt.Sprintf("127.0.0.1:%d", front)
+	args := []string{strconv.Itoa(front), o.Backends[0], strconv.Itoa(workers)}
+	if p.Kind != Floor {
+		if args, err = p.configure(front, o); err != nil {
+			return err
+		}
 	}
 	p.process, err = proc.Launch(proc.Command{
 		Path: path, Args: args, Dir: p.dir, Output: filepath.Join(p.dir, "output.log"), OrphanSignal: syscall.SIGTERM,
@@ -136,39 +161,60 @@ func (p *Peer) start(path string, o Options) error {
 	return err
 }
 
-// write renders the template and returns the path of the configuration.
-func (p *Peer) write(o Options) (string, error) {
-	front, err1 := port.Free()
-	admin, err2 := port.Free()
-	if err := errors.Join(err1, err2); err != nil {
-		return "", err
-	}
-	p.Address = fmt.Sprintf("127.0.0.1:%d", front)
+// configure writes the configuration and returns the arguments that name it.
+func (p *Peer) configure(front int, o Options) (args []string, err error) {
 	name := string(p.Kind) + ".conf"
-	if p.Kind == Holdfast {
+	admin := 0
+	switch p.Kind {
+	case Holdfast:
+		if admin, err = port.Free(); err != nil {
+			return nil, err
+		}
 		p.Admin = fmt.Sprintf("127.0.0.1:%d", admin)
-	}
-	if p.Kind == HAProxy {
+	case HAProxy, HAProxySplice:
 		name = "haproxy.cfg"
 	}
-	t, err := template.ParseFS(templates, name)
-	if err != nil {
-		return "", err
-	}
 	if err := os.Mkdir(filepath.Join(p.dir, "logs"), 0o755); err != nil {
-		return "", err
+		return nil, err
 	}
 	conf := filepath.Join(p.dir, name)
 	f, err := os.Create(conf)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer f.Close()
+	args = []string{"-c", conf, "-p", p.dir + "/"}
+	switch p.Kind {
+	case Holdfast:
+		args = append([]string{"run"}, args...)
+	case HAProxy, HAProxySplice:
+		args = []string{"-db", "-f", conf}
+	}
+	return args, render(f, name, p.Kind, front, admin, o)
+}
+
+// Config writes the configuration that a peer is started with, with the given ports:
+// to be published beside results.
+func Config(w io.Writer, kind Kind, o Options) error {
+	name := string(kind) + ".conf"
+	if kind == HAProxy || kind == HAProxySplice {
+		name = "haproxy.cfg"
+	}
+	return render(w, name, kind, 8080, 8081, o)
+}
+
+func render(w io.Writer, name string, kind Kind, front, admin int, o Options) error {
+	t, err := template.ParseFS(templates, name)
+	if err != nil {
+		return err
+	}
 	sessions := o.Tunnels + 300
-	return conf, t.Execute(f, map[string]any{
+	return t.Execute(w, map[string]any{
 		"Workers": workers, "Port": front, "AdminPort": admin, "Backends": o.Backends, "Root": os.Geteuid() == 0,
 		// nginx counts both sockets of a tunnel, and one worker may get most of them.
 		"Connections": 2*o.Tunnels + 600, "Sessions": sessions, "Files": min(2*sessions+300, fileLimit()),
+		"FileLimit": fileLimit(), "LargeBuffers": o.LargeBuffers, "AnyUpgrade": o.AnyUpgrade,
+		"Splice": kind == HAProxySplice,
 	})
 }
 
@@ -184,7 +230,7 @@ func fileLimit() int {
 func (p *Peer) output() string {
 	text, _ := os.ReadFile(filepath.Join(p.dir, "output.log"))
 	log, _ := os.ReadFile(filepath.Join(p.dir, "logs", "error.log"))
-	return string(text) + string(log)
+	return strings.ReplaceAll(string(text)+string(log), p.dir, ".")
 }
 
 // Stop ends the proxy at once and removes its files.

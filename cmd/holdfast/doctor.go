@@ -97,18 +97,10 @@ func (form *doctorForm) run(src source, io streams) error {
 // tunnelsMost is more than one machine can hold; the formulas are exact far beyond it.
 const tunnelsMost = 1_000_000_000
 
-// setup reads the configuration. Without one a configuration with one listener and one
-// upstream server stands for it.
+// setup reads the configuration, or does without one.
 func (form *doctorForm) setup(src source, io streams) (doctor.Setup, error) {
-	if src.file == "" && src.prefix == "" {
-		if _, err := os.Stat(defaultConf); err != nil {
-			cfg := &config.Config{Main: config.Main{WorkerProcesses: form.cores()}}
-			cfg.HTTP.Settings.Proxy.SocketKeepalive = true
-			cfg.HTTP.Listeners = []*config.Listener{{}}
-			s := setupOf(engine.SizingOf(cfg))
-			s.Backlog, s.Ports, s.Upstreams = 0, nil, nil
-			return s, nil
-		}
+	if src.file == "" && src.prefix == "" && !exists(defaultConf) {
+		return form.bareSetup(), nil
 	}
 	cfg, err := src.loaded(io)
 	if err != nil {
@@ -117,6 +109,22 @@ func (form *doctorForm) setup(src source, io streams) (doctor.Setup, error) {
 	s := setupOf(engine.SizingOf(cfg))
 	s.Path = src.path()
 	return s, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// bareSetup is for a machine without a configuration: one listener, a shard for each
+// core, and nothing known about upstream servers.
+func (form *doctorForm) bareSetup() doctor.Setup {
+	cfg := &config.Config{Main: config.Main{WorkerProcesses: form.cores()}}
+	cfg.HTTP.Settings.Proxy.SocketKeepalive = true
+	cfg.HTTP.Listeners = []*config.Listener{{}}
+	s := setupOf(engine.SizingOf(cfg))
+	s.Backlog, s.Ports, s.Upstreams = 0, nil, nil
+	return s
 }
 
 func setupOf(s engine.Sizing) doctor.Setup {

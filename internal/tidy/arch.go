@@ -58,7 +58,8 @@ func Architectures(files []File, skipped *regexp.Regexp) []Finding {
 		case !tested[dir]:
 			found = append(found, Finding{Path: dir, Text: "has code for one architecture and no test"})
 		case skipped.MatchString(module + "/" + dir):
-			found = append(found, Finding{Path: dir, Text: "has code for one architecture, no test of which runs under the emulator"})
+			found = append(found, Finding{Path: dir,
+				Text: "has code for one architecture, no test of which runs under the emulator"})
 		}
 	}
 	return found

@@ -35,7 +35,7 @@ type Options struct {
 	Size        int // bytes of a message's payload, at most 125
 	Rate        int // messages a second in all; 0: the next when the last is back
 	BodySize    int // bytes of a response's body
-	Count       int // ends the load after so many rounds; 0: the caller ends it
+	Count       int // ends a Run after so many rounds, sessions after as many; 0: the caller ends it
 }
 
 // Result is what a load has done.
@@ -61,7 +61,9 @@ type Load struct {
 	switched []byte // to an upgrade
 	rounds   int
 	dialed   int
-	open     int // connections of clients that were begun
+	// dialsLeft is how many clients may still connect in this Run.
+	dialsLeft int
+	open      int // connections of clients that were begun
 }
 
 // end is one connection's end on our side.
@@ -144,6 +146,11 @@ func (l *Load) Run(front netip.AddrPort, more func() bool) (Result, error) {
 	if l.opt.Mode == Requests {
 		l.request = []byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	}
+	goal := l.rounds + l.opt.Count
+	l.dialsLeft = 1 << 62
+	if l.opt.Mode == Sessions && l.opt.Count > 0 {
+		l.open, l.dialsLeft = 0, l.opt.Count
+	}
 	for i := l.open; i < l.opt.Connections; i++ {
 		if err := l.dial(); err != nil {
 			return Result{}, err
@@ -160,7 +167,7 @@ func (l *Load) Run(front netip.AddrPort, more func() bool) (Result, error) {
 		wait = 1
 	}
 	first, began, last := l.rounds, time.Now(), time.Now()
-	for before := l.rounds; more() && (l.opt.Count == 0 || l.rounds < l.opt.Count); {
+	for before := l.rounds; more() && (l.opt.Count == 0 || l.rounds < goal); {
 		if err := l.turn(wait); err != nil {
 			return Result{}, err
 		}

@@ -13,9 +13,13 @@ import (
 // each other quickly do not run out of ports.
 const sources = 16
 
-// dial connects a client and sends its request. Connecting to a loopback address that
+// dial connects a client and sends its request, unless enough have. Connecting to a loopback address that
 // listens does not wait for the listener's process.
 func (l *Load) dial() error {
+	if l.dialsLeft == 0 {
+		return nil
+	}
+	l.dialsLeft--
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
