@@ -30,8 +30,8 @@ func TestContentDefaults(t *testing.T) {
 		{"max_headers", set.MaxHeaders, 200},
 		{"client_body_buffer_size", set.ClientBodyBufferSize, int64(16 << 10)},
 		{"proxy_buffers", p.BuffersSize, int64(64 << 10)},
-		{"buffering, request buffering, strict", []bool{p.Buffering, p.RequestBuffering, set.WebsocketStrict},
-			[]bool{true, true, true}},
+		{"buffering, request buffering, strict, frames",
+			[]bool{p.Buffering, p.RequestBuffering, set.WebsocketStrict, set.TunnelFrames}, []bool{true, true, true, true}},
 		{"the others", []bool{p.PassTrailers, p.InterceptErrors, set.RecursiveErrorPages, set.ResetTimedout},
 			[]bool{false, false, false, true}},
 		{"keepalive_min_timeout", set.KeepaliveMinTimeout, time.Duration(0)},
@@ -57,7 +57,7 @@ http {
   add_header X-H 1 always; add_header X-I 2; expires 1h;
   server_tokens on; max_ranges 3; etag off; sendfile off; log_not_found off; if_modified_since BEFORE;
   early_hints $http_a; early_hints $http_b c;
-  max_headers 7; websocket_strict off; reset_timedout_connection on; keepalive_min_timeout 2s;
+  max_headers 7; websocket_strict off; tunnel_frames off; reset_timedout_connection on; keepalive_min_timeout 2s;
   client_body_buffer_size 8k; proxy_buffers 4 4k; proxy_buffering off; proxy_request_buffering off;
   proxy_pass_trailers on; proxy_intercept_errors on; recursive_error_pages on; proxy_max_temp_file_size 0;
   server {
@@ -127,8 +127,8 @@ http {
 		{"hints", texts(set.EarlyHints), "$http_a $http_b c "},
 		{"own hints", texts(inner.Settings.EarlyHints), "0 "},
 		{"ranges", []int{set.Files.MaxRanges, inner.Settings.Files.MaxRanges}, []int{3, 0}},
-		{"off", []bool{set.Files.ETag, set.Files.Sendfile, set.Files.LogNotFound, set.WebsocketStrict, proxy.Buffering,
-			proxy.RequestBuffering}, []bool{false, false, false, false, false, false}},
+		{"off", []bool{set.Files.ETag, set.Files.Sendfile, set.Files.LogNotFound, set.WebsocketStrict, set.TunnelFrames, proxy.Buffering,
+			proxy.RequestBuffering}, []bool{false, false, false, false, false, false, false}},
 		{"on", []bool{proxy.PassTrailers, proxy.InterceptErrors, set.RecursiveErrorPages, set.ResetTimedout},
 			[]bool{true, true, true, true}},
 		{"times", []any{set.Files.IfModifiedSince, set.KeepaliveMinTimeout}, []any{config.IfModifiedBefore, 2 * time.Second}},

@@ -33,6 +33,13 @@ func clientDirectives() []Directive {
 			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.ResetTimedout }),
 		},
 		{
+			Name: "tunnel_frames", Contexts: ctxAll, Args: "on | off", Default: "on",
+			Doc: "Follows WebSocket frames in tunnels: messages are counted, and a connection that ends inside a frame is told " +
+				"from an orderly end. Off, a tunnel's bytes are not looked at, and streams of small frames are spliced, too.",
+			Deviation: "Not in nginx, which looks at no tunnel's bytes.",
+			min:       1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.TunnelFrames }),
+		},
+		{
 			Name: "websocket_strict", Contexts: ctxAll, Args: "on | off", Default: "on",
 			Doc:       "Refuses WebSocket handshakes that break RFC 6455: of a client with 400 or 426, of an upstream with 502.",
 			Deviation: "Not in nginx, which looks at neither side's handshake.",

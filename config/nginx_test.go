@@ -266,8 +266,8 @@ var newer = struct{ good, bad []string }{
 		`max_headers 1000; server { listen 127.0.0.1:PORT; max_headers 1; }`, // 1.29.8
 		`keepalive_min_timeout 5s;`, // 1.27.4
 		`early_hints $http_sec_fetch_mode; server { listen 127.0.0.1:PORT; early_hints a b; early_hints c; }`, // 1.29.0
-		`proxy_pass_trailers on;`, // 1.27.2
-		`websocket_strict off;`,   // never
+		`proxy_pass_trailers on;`,                  // 1.27.2
+		`websocket_strict off; tunnel_frames off;`, // never
 		`server_tokens "My edge";`,
 	},
 	bad: []string{
@@ -276,7 +276,7 @@ var newer = struct{ good, bad []string }{
 		`keepalive_min_timeout x;`,
 		`early_hints;`,
 		`proxy_pass_trailers yes;`,
-		`websocket_strict;`,
+		`websocket_strict;`, `tunnel_frames yes;`,
 		`server { listen 127.0.0.1:PORT; try_files $uri @nowhere; }`, // nginx finds out with the first request
 		`server { listen 127.0.0.1:PORT; error_page 404 @nowhere; }`,
 		`autoindex on;`,

@@ -42,6 +42,8 @@ type Settings struct {
 	ResetTimedout bool
 	// WebsocketStrict refuses handshakes that break RFC 6455.
 	WebsocketStrict bool
+	// TunnelFrames follows WebSocket frames in tunnels.
+	TunnelFrames bool
 
 	LingeringClose LingeringClose
 	// LingeringTime bounds a whole lingering close.
@@ -186,6 +188,7 @@ func defaultSettings() Settings {
 		ResetTimedout:            true,
 		ClientBodyBufferSize:     16 << 10,
 		WebsocketStrict:          true,
+		TunnelFrames:             true,
 		LingeringClose:           LingeringOn,
 		LingeringTime:            30 * time.Second,
 		LingeringTimeout:         5 * time.Second,

@@ -94,6 +94,7 @@ func TestBuildSettings(t *testing.T) {
 		KeepaliveMinTimeout:    20_000,
 		ResetTimedout:          true,
 		WebsocketStrict:        true,
+		TunnelFrames:           true,
 		RequestBuffering:       true,
 		ClientBodyBufferSize:   21 << 10,
 		Buffering:              true,

@@ -21,6 +21,7 @@ var gcTunnels = flag.Int("gc.tunnels", 9000, "tunnels in TestTheCollectorDoesNot
 // TestTheCollectorDoesNotSeeTunnels opens real tunnels and looks at how much of the heap the
 // collector has to scan: as much as before. -v prints what a collection took.
 func TestTheCollectorDoesNotSeeTunnels(t *testing.T) {
+	t.Parallel() // it mostly waits
 	n := *gcTunnels
 	if testing.Short() {
 		n = 500

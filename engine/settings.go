@@ -48,6 +48,7 @@ func (b *builder) settings(s *config.Settings, at config.Position) route.Setting
 		Buffering:            p.Buffering,
 		BuffersSize:          p.BuffersSize,
 		WebsocketStrict:      s.WebsocketStrict,
+		TunnelFrames:         s.TunnelFrames,
 		PassTrailers:         p.PassTrailers,
 	}
 	b.answers(&r, s)

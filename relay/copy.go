@@ -19,6 +19,10 @@ const spliceAbove = 64 << 10
 // fullReads is how many full reads in a row make a blind half splice.
 const fullReads = 2
 
+// spliceFrames is how large frames that follow one another must be to be spliced with their
+// headers, in bytes. That takes two system calls a frame.
+const spliceFrames = 16 << 10
+
 // Pump moves what it can from h's socket to other's, at most about budget bytes,
 // and returns why it stopped. It reads only when it holds nothing, so a half never
 // has more than one buffer or pipe in flight. While the lent memory is at its limit
@@ -54,10 +58,13 @@ func (m *Mover) Pump(h, other *Half, budget int) Progress {
 }
 
 func (m *Mover) wantsSplice(h *Half) bool {
-	if h.frames.phase() != phaseBlind {
-		return h.frames.payloadLeft() > spliceAbove && h.full != noSplice
+	switch {
+	case h.full == noSplice:
+		return false
+	case h.frames.phase() == phaseBlind:
+		return h.full >= fullReads
 	}
-	return h.full >= fullReads && h.full != noSplice
+	return h.full == framed || h.frames.payloadLeft() > spliceAbove
 }
 
 // copy does one read and one write. What the destination refuses is held.
@@ -75,7 +82,11 @@ func (m *Mover) copy(h, other *Half) int {
 		h.full++
 	}
 	b := m.Scratch[:n]
-	h.Messages += h.frames.follow(b)
+	messages := h.frames.follow(b)
+	h.Messages += messages
+	if h.full == fullReads && int(messages) <= n/spliceFrames && h.frames.phase() != phaseBlind {
+		h.full = framed
+	}
 	w := 0
 	if other.Bits&CanWrite != 0 {
 		w, errno = sys.Write(other.FD, b)

@@ -20,3 +20,9 @@ func (h *Half) FullReads() uint8 { return h.full }
 
 // FullReadsForTest sets how many full reads a half has seen in a row.
 func (h *Half) FullReadsForTest(n uint8) { h.full = n }
+
+// Framed is the value of FullReads while large frames are spliced one after another.
+const Framed = framed
+
+// HeaderOfForTest is headerOf.
+func HeaderOfForTest(b []byte) (size int, payload uint64) { return headerOf(b) }

@@ -139,3 +139,39 @@ func payload(length uint64) frames {
 	}
 	return pack(phasePayload, 0, length)
 }
+
+// headerMax is the size of the longest header: two bytes, a length of eight, a mask.
+const headerMax = 14
+
+// headerOf is the size of the header that b begins with, and the length of its payload;
+// size 0 if b is shorter than the header, or if the length is none that anyone will finish.
+func headerOf(b []byte) (size int, payload uint64) {
+	if len(b) < 2 {
+		return 0, 0
+	}
+	size, payload = 2, uint64(b[1]&0x7F)
+	extended := 0
+	switch payload {
+	case 126:
+		extended = 2
+	case 127:
+		extended = 8
+	}
+	size += extended
+	if b[1]&0x80 != 0 {
+		size += 4
+	}
+	if len(b) < size {
+		return 0, 0
+	}
+	if extended > 0 {
+		payload = 0
+		for _, c := range b[2 : 2+extended] {
+			payload = payload<<8 | uint64(c)
+		}
+	}
+	if payload > lengthMask {
+		return 0, 0
+	}
+	return size, payload
+}

@@ -147,6 +147,10 @@ func (r *rig) turn(waitMs int) bool {
 	before := [...]any{r.down, r.up}
 	pd := r.pump(&r.down, &r.up)
 	pu := r.pump(&r.up, &r.down)
+	if relay.Outcome(&r.down, &r.up) == relay.EndClose {
+		sys.ShutdownWrite(r.down.FD) // as a close would, which ends the descriptors too
+		sys.ShutdownWrite(r.up.FD)
+	}
 	r.queued = pd == relay.More || pu == relay.More || readable(&r.down) || readable(&r.up)
 	if n == 0 && r.queued && before == [...]any{r.down, r.up} {
 		if r.idleSpins++; r.idleSpins > 100 {

@@ -89,6 +89,8 @@ type Settings struct {
 	// WebsocketStrict refuses WebSocket handshakes that break RFC 6455, of either side
 	// (websocket_strict).
 	WebsocketStrict bool
+	// TunnelFrames follows the frames of WebSocket tunnels (tunnel_frames).
+	TunnelFrames bool
 	// PassTrailers lets trailer fields pass in both directions (proxy_pass_trailers).
 	PassTrailers bool
 	// EarlyHints decides whether a 103 passes (early_hints); nil for never.

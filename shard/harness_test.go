@@ -86,7 +86,7 @@ func defaultSettings(p *Policies, policy Policy) route.Settings {
 		LingeringClose: route.LingeringOn, LingeringTime: 30_000, LingeringTimeout: 5_000,
 		ConnectTimeout: 60_000, SendTimeout: 60_000, ReadTimeout: 60_000,
 		NextUpstream: route.NextOnError | route.NextOnTimeout,
-		TCPNodelay:   true, MergeSlashes: true, IgnoreInvalidHeaders: true, WebsocketStrict: true,
+		TCPNodelay:   true, MergeSlashes: true, IgnoreInvalidHeaders: true, WebsocketStrict: true, TunnelFrames: true,
 		Policy: id,
 	}
 }

@@ -26,6 +26,7 @@ type audit struct {
 	held     int // buffers of tunnels, and pipes
 	files    int
 	timers   int
+	reusable int // connections to upstreams that are in use and may serve others later
 }
 
 func (a *audit) session(s *Session) {
@@ -59,14 +60,20 @@ func (a *audit) session(s *Session) {
 		assert.That(s.timer.Armed(), "a request in progress has a timer")
 	}
 	if s.request != 0 {
-		a.request(a.sh.cold(s))
+		r := a.sh.cold(s)
+		a.request(r)
+		if r.upConn != 0 {
+			a.reusable++
+			c := a.sh.pooled.slab.At(r.upConn - 1)
+			assert.That(c.user == s.slot+1 && c.fd == s.Up.FD && c.peer == s.peer, "a reusable connection knows its session")
+		}
 	}
 }
 
 func (a *audit) tunnel(s *Session) {
 	assert.That(s.request == 0, "a tunnel has no request")
 	p := a.sh.opt.Policies.At(s.policy)
-	if p.TunnelReadMs == 0 && s.sinceTick == 0 && a.sh.timers.Len() > 0 {
+	if p.TunnelReadMs == 0 && s.sinceTick == 0 && !s.has(flagYoung) && a.sh.timers.Len() > 0 {
 		// A timer set while it was blocked may still run; it is not set again.
 		assert.That(!s.timer.Armed() || p.TunnelBlockedMs > 0, "an idle tunnel without limits has no timer")
 	}
@@ -129,4 +136,5 @@ func (a *audit) loans() {
 	assert.That(bufs == a.bufs, "each buffer lent has one request")
 	assert.That(held+sh.pipes.Lent() == a.held, "each buffer of a tunnel has one half, each pipe one half or body")
 	assert.That(sh.files == a.files, "each open file has one request")
+	assert.That(sh.pooled.slab.Len() == sh.pooled.Len()+a.reusable, "a reusable connection idles or has one request")
 }

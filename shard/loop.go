@@ -25,6 +25,7 @@ func (sh *Shard) turn() {
 	if n > 0 {
 		sh.counters.LoopWakes++
 	}
+	sh.batchFull = n == eventBatch
 	if sh.pooled.idle > 0 {
 		sh.dropIdle(n)
 	}

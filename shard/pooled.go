@@ -91,7 +91,12 @@ func (sh *Shard) upstreamSilent(s *Session) bool {
 	if s.Up.Bits&relay.CanRead == 0 {
 		return true
 	}
-	_, errno := sys.Peek(s.Up.FD, sh.mover.Scratch[:1])
+	return sh.silent(s.Up.FD)
+}
+
+// silent asks the kernel whether nothing has come at fd, not even its end.
+func (sh *Shard) silent(fd int32) bool {
+	_, errno := sys.Peek(fd, sh.mover.Scratch[:1])
 	return errno == sys.EAGAIN
 }
 
@@ -117,7 +122,14 @@ func (l *pooledList) link(slot uint32, c *pooledConn) {
 // takePooled gives the session an idle connection to peer, if there is one.
 func (sh *Shard) takePooled(s *Session, r *Request, peer *upstream.Peer) bool {
 	l := &sh.pooled
-	if int(peer.ID) >= len(l.top) || l.top[peer.ID] == 0 {
+	if int(peer.ID) >= len(l.top) {
+		return false
+	}
+	// Behind a full batch there may be events that dropIdle has not seen.
+	for sh.batchFull && l.top[peer.ID] != 0 && !sh.silent(l.slab.At(l.top[peer.ID]-1).fd) {
+		l.discard(sh, l.top[peer.ID]-1)
+	}
+	if l.top[peer.ID] == 0 {
 		return false
 	}
 	slot := l.top[peer.ID] - 1
@@ -171,10 +183,17 @@ func (sh *Shard) dropIdle(events int) {
 }
 
 // onPooledEvent books an event of a connection in use. For one that was idle, dropIdle has
-// done what there is to do.
+// done what there is to do. One that became idle in this turn, by another event, was not
+// among those: its end, or more than the response, may be what this event tells.
 func (sh *Shard) onPooledEvent(h pool.Handle, bits uint32) {
 	c := sh.pooled.slab.Get(h)
-	if c == nil || c.user == 0 {
+	switch {
+	case c == nil:
+		return
+	case c.user == 0:
+		if bits&^sys.EventWrite != 0 && !sh.silent(c.fd) {
+			sh.pooled.discard(sh, h.Slot)
+		}
 		return
 	}
 	s := sh.sessions.At(c.user - 1)

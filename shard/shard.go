@@ -78,6 +78,7 @@ type Shard struct {
 	tick     uint32 // the wheel's ticks since startMs, from 1
 
 	acceptMore           bool   // a listener's batch was full
+	batchFull            bool   // so was the last batch of events: there may be more
 	acceptPaused         bool   // a listener is paused
 	accepted             uint32 // from the listeners' sockets, modulo 2^32
 	load                 uint64 // as last written to Options.Load

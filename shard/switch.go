@@ -15,7 +15,7 @@ func (sh *Shard) startSwitch(s *Session, r *Request, rest []byte) {
 	r.group.OK(r.peer)
 	sh.begun(r, 101)
 	sh.countOutcome(r, observe.OutcomeSwitched)
-	if r.upgrade == httpparse.UpgradeWebSocket {
+	if r.upgrade == httpparse.UpgradeWebSocket && r.settings().TunnelFrames {
 		s.Down.FollowFrames()
 		s.Up.FollowFrames()
 	}

@@ -386,3 +386,22 @@ func TestTunnelMemoryIsTidied(t *testing.T) {
 	w.check(err)
 	w.eventually("it will be tidied, or was", func(sh *Shard) bool { return sh.houseAtMs != 0 || tidied })
 }
+
+// tunnel_frames says whether messages are counted.
+func TestTunnelFrames(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		w := newWorld(t, site{set: func(s *route.Settings) { s.TunnelFrames = on }})
+		down, up := w.tunnel()
+		down.send(emptyFrame + emptyFrame)
+		up.want(emptyFrame + emptyFrame)
+		want := uint32(0)
+		if on {
+			want = 2
+		}
+		w.ask(func(sh *Shard) {
+			if got := only(sh).Down.Messages; got != want {
+				t.Errorf("tunnel_frames %v: %d messages, want %d", on, got, want)
+			}
+		})
+	}
+}

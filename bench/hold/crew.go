@@ -58,30 +58,24 @@ func playBackend(addresses []netip.Addr) error {
 // and close.
 func playClient(c *holder.Client, count int) {
 	out := json.NewEncoder(os.Stdout)
+	last := time.Now()
+	progress := func(n int) {
+		if time.Since(last) > time.Second/4 {
+			last = time.Now()
+			_ = out.Encode(answer{Progress: true, Count: n})
+		}
+	}
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		var a answer
 		var err error
 		word, rest, _ := strings.Cut(lines.Text(), " ")
 		switch word {
 		case "open":
-			last := time.Now()
 			var t holder.Tally
-			t, err = c.Open(count, func(opened int) {
-				if time.Since(last) > time.Second/4 {
-					last = time.Now()
-					_ = out.Encode(answer{Progress: true, Count: opened})
-				}
-			})
+			t, err = c.Open(count, progress)
 			a = answer{Count: t.Opened, Retries: t.Retries, Reasons: t.Reasons}
 		case "echo":
-			var seed uint64
-			step := 1
-			_, _ = fmt.Sscan(rest, &seed, &step)
-			chosen := holder.All
-			if step > 1 {
-				chosen = holder.Sample(seed, step)
-			}
-			a.Count, err = c.Echo(chosen)
+			a.Count, err = c.Echo(chosenBy(rest), progress)
 		case "dead":
 			a.Count, err = c.Dead()
 		case "close":
@@ -94,6 +88,17 @@ func playClient(c *holder.Client, count int) {
 		}
 		_ = out.Encode(a)
 	}
+}
+
+// chosenBy picks tunnels by the words behind echo: all of them without any.
+func chosenBy(words string) func(number int) bool {
+	var seed uint64
+	step := 1
+	_, _ = fmt.Sscan(words, &seed, &step)
+	if step > 1 {
+		return holder.Sample(seed, step)
+	}
+	return holder.All
 }
 
 // worker is the parent's end of a worker process.

@@ -69,9 +69,10 @@ func (d document) markdown() string {
 		if r.Aborted != "" {
 			fmt.Fprintf(&b, "\n**%s did not finish: %s**\n", r.Peer, strings.ReplaceAll(r.Aborted, "\n", " "))
 		}
-		if n := r.strangers(); r.Held.Machine.TCP > 0 && max(n, -n) > int64(r.Opened/50) {
+		if !r.quiet() {
 			fmt.Fprintf(&b, "\n**%s: the machine was not quiet.** Others changed the number of TCP sockets by %d "+
-				"meanwhile: take the kernel's figures per socket.\n", r.Peer, n)
+				"meanwhile: what is per tunnel "+
+				"of the kernel is left out.\n", r.Peer, r.strangers())
 		}
 		if len(r.Reasons) > 0 {
 			fmt.Fprintf(&b, "%s, why tries were repeated: %v\n", r.Peer, r.Reasons)
@@ -162,20 +163,32 @@ func userRows() []row {
 }
 
 // perSocket is the kernel memory of a socket on the whole machine. Sockets of others are
-// in both numbers, so that it is right beside them too.
+// in both numbers, so that it is right beside them too; 0 when too many of theirs went.
 func perSocket(r result) float64 {
 	grown := r.Held.Machine.TCP - r.Base.Machine.TCP
-	return float64(r.Held.Machine.sockets()-r.Base.Machine.sockets()) / float64(max(grown, 1))
+	if grown < int64(r.Opened) || r.Opened == 0 {
+		return 0
+	}
+	return float64(r.Held.Machine.sockets()-r.Base.Machine.sockets()) / float64(grown)
 }
 
 // strangers is how many TCP sockets others have opened or closed between the first look
 // and that at the idle tunnels.
 func (r result) strangers() int64 {
+	if r.Held.Machine.TCP == 0 {
+		return 0
+	}
 	own := int64(4 * r.Opened)
 	if r.Peer == direct {
 		own = int64(2 * r.Opened)
 	}
 	return r.Held.Machine.TCP - r.Base.Machine.TCP - own
+}
+
+// quiet says whether others left the number of sockets as it was.
+func (r result) quiet() bool {
+	n := r.strangers()
+	return max(n, -n) <= int64(r.Opened/50)
 }
 
 // kernelRows are about the memory of the kernel; what direct cost is taken off for the
@@ -185,7 +198,7 @@ func (d document) kernelRows() []row {
 		return float64(get(r.Held.Machine)-get(r.Base.Machine)) / float64(max(r.Opened, 1))
 	}
 	sockets := func(r result) float64 { return perTunnel(r, machine.sockets) }
-	show := func(get func(r result) float64) func(r result) string {
+	always := func(get func(r result) float64) func(r result) string {
 		return func(r result) string {
 			if v := get(r); v != 0 && r.Held.Machine.Slab != 0 {
 				return fmt.Sprintf("%s B", grouped(int64(v)))
@@ -193,14 +206,22 @@ func (d document) kernelRows() []row {
 			return ""
 		}
 	}
-	rows := []row{{"kernel memory of sockets per tunnel", show(sockets)}, {"the same per socket", show(perSocket)}}
+	show := func(get func(r result) float64) func(r result) string {
+		return func(r result) string {
+			if !r.quiet() {
+				return ""
+			}
+			return always(get)(r)
+		}
+	}
+	rows := []row{{"kernel memory of sockets per tunnel", show(sockets)}, {"the same per socket", always(perSocket)}}
 	for _, r := range d.Results {
 		if r.Peer != direct {
 			continue
 		}
 		floor := perSocket(r)
-		rows = append(rows, row{"**kernel memory of the proxy's two sockets**", show(func(r result) float64 {
-			if r.Peer == direct {
+		rows = append(rows, row{"**kernel memory of the proxy's two sockets**", always(func(r result) float64 {
+			if r.Peer == direct || perSocket(r) == 0 || floor == 0 {
 				return 0
 			}
 			return 4*perSocket(r) - 2*floor

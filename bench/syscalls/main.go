@@ -82,6 +82,11 @@ func main() {
 	}
 	var text strings.Builder
 	report(&text, results)
+	fmt.Fprintf(&text, "\nCommand: `go run ./bench/syscalls -d %v`", *length)
+	for _, name := range strings.Split(*names, ",") {
+		fmt.Fprintf(&text, "; %s", strings.TrimPrefix(peers.Version(peers.Kind(name), *binary), "nginx version: "))
+	}
+	fmt.Fprintln(&text, ".")
 	fmt.Print(text.String())
 	if *folder != "" {
 		if err := os.WriteFile(filepath.Join(*folder, "syscalls.md"), []byte(text.String()), 0o644); err != nil {
@@ -163,7 +168,6 @@ func report(w io.Writer, results []result) {
 	}
 	fmt.Fprintf(w, "\nAn echo is two messages. Calls below 0.005 for each are left out. Counted over %s.\n",
 		"all threads and processes of a proxy, by the kernel's tracepoints (perf stat); no times: this is no race")
-	fmt.Fprintf(w, "\nCommand: `go run ./bench/syscalls`\n")
 }
 
 // parts are the calls of a result, the most frequent first.

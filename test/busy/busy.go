@@ -146,7 +146,7 @@ func (l *Load) Run(front netip.AddrPort, more func() bool) (Result, error) {
 	if l.opt.Mode == Requests {
 		l.request = []byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	}
-	goal := l.rounds + l.opt.Count
+	first, goal := l.rounds, l.rounds+l.opt.Count
 	l.dialsLeft = 1 << 62
 	if l.opt.Mode == Sessions && l.opt.Count > 0 {
 		l.open, l.dialsLeft = 0, l.opt.Count
@@ -166,7 +166,7 @@ func (l *Load) Run(front netip.AddrPort, more func() bool) (Result, error) {
 	if l.opt.Rate > 0 {
 		wait = 1
 	}
-	first, began, last := l.rounds, time.Now(), time.Now()
+	began, last := time.Now(), time.Now()
 	for before := l.rounds; more() && (l.opt.Count == 0 || l.rounds < goal); {
 		if err := l.turn(wait); err != nil {
 			return Result{}, err

@@ -218,8 +218,8 @@ func (c *Client) awaitSwitch(fd int32, deadline time.Time) error {
 
 // Echo sends a message on every tunnel that chosen picks, by its number, and reads it
 // back. It returns how many came back; a tunnel whose message did not is closed and is
-// one of the dead from then on.
-func (c *Client) Echo(chosen func(number int) bool) (echoed int, first error) {
+// one of the dead from then on. progress is called now and then with the number so far.
+func (c *Client) Echo(chosen func(number int) bool, progress func(echoed int)) (echoed int, first error) {
 	var at [batch]int
 	n := 0
 	flush := func() {
@@ -227,6 +227,7 @@ func (c *Client) Echo(chosen func(number int) bool) (echoed int, first error) {
 		if echoed, n = echoed+done, 0; first == nil {
 			first = err
 		}
+		progress(echoed)
 	}
 	for i, fd := range c.fds {
 		if fd >= 0 && chosen(c.first+i) {

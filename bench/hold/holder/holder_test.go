@@ -44,7 +44,7 @@ func TestTunnelsEchoAndClose(t *testing.T) {
 	c := holder.NewClient(bound, "/", 3990) // across the border of two source addresses
 	open(t, c, n/2)
 	open(t, c, n/2)
-	if got, err := c.Echo(holder.All); got != n || err != nil {
+	if got, err := c.Echo(holder.All, func(int) {}); got != n || err != nil {
 		t.Errorf("%d echoed, %v", got, err)
 	}
 	chosen := 0
@@ -54,7 +54,7 @@ func TestTunnelsEchoAndClose(t *testing.T) {
 			chosen++
 		}
 	}
-	if got, err := c.Echo(sample); got != chosen || got == 0 || got == n || err != nil {
+	if got, err := c.Echo(sample, func(int) {}); got != chosen || got == 0 || got == n || err != nil {
 		t.Errorf("%d echoed of %d chosen, %v", got, chosen, err)
 	}
 	if dead, err := c.Dead(); dead != 0 || err != nil {
@@ -193,7 +193,7 @@ func TestWrongEchoesAndEndsAreDead(t *testing.T) {
 	c := holder.NewClient(at, "/", 0)
 	defer c.Close()
 	open(t, c, 5)
-	if got, err := c.Echo(holder.All); got != 3 || err == nil {
+	if got, err := c.Echo(holder.All, func(int) {}); got != 3 || err == nil {
 		t.Errorf("%d echoed, %v", got, err)
 	}
 	if dead, _ := c.Dead(); dead != 2 {
