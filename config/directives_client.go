@@ -34,8 +34,8 @@ func clientDirectives() []Directive {
 		},
 		{
 			Name: "tunnel_frames", Contexts: ctxAll, Args: "on | off", Default: "on",
-			Doc: "Follows WebSocket frames in tunnels: messages are counted, and a connection that ends inside a frame is told " +
-				"from an orderly end. Off, a tunnel's bytes are not looked at, and streams of small frames are spliced, too.",
+			Doc: "Follows WebSocket frames in tunnels: messages are counted, and a connection that ends inside a frame is " +
+				"told from an orderly end. Off, a tunnel's bytes are not looked at, and streams of small frames are spliced, too.",
 			Deviation: "Not in nginx, which looks at no tunnel's bytes.",
 			min:       1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.TunnelFrames }),
 		},

@@ -52,15 +52,15 @@ const sleepsShareMin = 1.0 / 8
 
 // spread is a list of durations in microseconds, summed up.
 type spread struct {
-	Count         int
-	P50, P99, Max float64
+	Count              int
+	Min, P50, P99, Max float64
 }
 
 func spreadOf(list []time.Duration) (s spread) {
 	slices.Sort(list)
 	us := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 	if s.Count = len(list); s.Count > 0 {
-		s.P50, s.P99, s.Max = us(list[s.Count/2]), us(list[s.Count*99/100]), us(list[s.Count-1])
+		s.Min, s.P50, s.P99, s.Max = us(list[0]), us(list[s.Count/2]), us(list[s.Count*99/100]), us(list[s.Count-1])
 	}
 	return s
 }
@@ -146,9 +146,7 @@ func witness(stop *atomic.Bool) report {
 	r := report{Oversleep: spreadOf(oversleeps(func(n int) bool { return !enough(n, sleepsMin) }))}
 	r.Collect = spreadOf(<-collected)
 	r.Seconds = time.Since(began).Seconds()
-	scanned := []metrics.Sample{{Name: "/gc/scan/heap:bytes"}}
-	metrics.Read(scanned)
-	r.Scanned = scanned[0].Value.Uint64()
+	r.Scanned = scanned()
 	after := readHistograms()
 	for i, s := range []*spread{&r.Pause, &r.Stopping, &r.Schedule} {
 		*s = grown(after[i], before[i])
@@ -156,11 +154,35 @@ func witness(stop *atomic.Bool) report {
 	return r
 }
 
+// collections collects n times in a row.
+func collections(n int) (r report) {
+	before := readHistograms()
+	var list []time.Duration
+	for range n {
+		began := time.Now()
+		runtime.GC()
+		list = append(list, time.Since(began))
+	}
+	r.Collect, r.Pause, r.Scanned = spreadOf(list), grown(readHistograms()[0], before[0]), scanned()
+	return r
+}
+
+// scanned is how much of the heap the last collection had to look at.
+func scanned() uint64 {
+	s := []metrics.Sample{{Name: "/gc/scan/heap:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
 // serveWitness answers each pair of lines on stdin, the begin and the end of a measurement,
-// with a report on stdout, and ends the process when stdin ends.
+// or the one line "collect", with a report on stdout, and ends the process when stdin ends.
 func serveWitness(in io.Reader, out io.Writer) {
 	lines, answers := bufio.NewScanner(in), json.NewEncoder(out)
 	for lines.Scan() {
+		if lines.Text() == "collect" {
+			_ = answers.Encode(collections(20))
+			continue
+		}
 		var stop atomic.Bool
 		done := make(chan report)
 		go func() { done <- witness(&stop) }()

@@ -26,8 +26,8 @@ func (sh *Shard) turn() {
 		sh.counters.LoopWakes++
 	}
 	sh.batchFull = n == eventBatch
-	if sh.pooled.idle > 0 {
-		sh.dropIdle(n)
+	if sh.pooled.slab.Len() > 0 {
+		sh.seePooled(n)
 	}
 	for i := range n {
 		sh.dispatch(sh.poller.Event(i))
@@ -79,7 +79,7 @@ func (sh *Shard) dispatch(ev sys.Event) {
 		if h.Gen == 0 {
 			sh.accept(int(h.Slot))
 		} else {
-			sh.onPooledEvent(h, ev.Bits)
+			sh.onPooledEvent(h)
 		}
 		return
 	}

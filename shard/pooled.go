@@ -125,7 +125,7 @@ func (sh *Shard) takePooled(s *Session, r *Request, peer *upstream.Peer) bool {
 	if int(peer.ID) >= len(l.top) {
 		return false
 	}
-	// Behind a full batch there may be events that dropIdle has not seen.
+	// Behind a full batch there may be events that seePooled has not seen.
 	for sh.batchFull && l.top[peer.ID] != 0 && !sh.silent(l.slab.At(l.top[peer.ID]-1).fd) {
 		l.discard(sh, l.top[peer.ID]-1)
 	}
@@ -168,37 +168,33 @@ func (l *pooledList) unlink(slot uint32) {
 	l.idle--
 }
 
-// dropIdle closes the idle connections that have an event in this turn: their peers closed
-// them, or sent what nobody asked for. That must go before the turn's requests, or one of
-// them could take such a connection and what came on it for its answer.
-func (sh *Shard) dropIdle(events int) {
+// seePooled books the events that this turn has for reusable connections before any of them
+// is acted on. Idle ones that have one are closed: their peers closed them, or sent what
+// nobody asked for, which a request of this turn could take for its answer. And of one that
+// becomes idle in this turn it must be known by then that its end has come.
+func (sh *Shard) seePooled(events int) {
 	for i := range events {
 		ev := sh.poller.Event(i)
-		if h, _ := eventHandle(ev.Data); ev.Data&kindBit == 0 || ev.Data == sys.WakeData || h.Gen == 0 {
+		h, _ := eventHandle(ev.Data)
+		if ev.Data&kindBit == 0 || ev.Data == sys.WakeData || h.Gen == 0 {
 			continue
-		} else if c := sh.pooled.slab.Get(h); c != nil && c.user == 0 && ev.Bits&^sys.EventWrite != 0 {
+		}
+		switch c := sh.pooled.slab.Get(h); {
+		case c == nil:
+		case c.user != 0:
+			sh.sessions.At(c.user - 1).Up.Bits |= eventBits(ev.Bits)
+		case ev.Bits&^sys.EventWrite != 0:
 			sh.pooled.discard(sh, h.Slot)
 		}
 	}
 }
 
-// onPooledEvent books an event of a connection in use. For one that was idle, dropIdle has
-// done what there is to do. One that became idle in this turn, by another event, was not
-// among those: its end, or more than the response, may be what this event tells.
-func (sh *Shard) onPooledEvent(h pool.Handle, bits uint32) {
-	c := sh.pooled.slab.Get(h)
-	switch {
-	case c == nil:
-		return
-	case c.user == 0:
-		if bits&^sys.EventWrite != 0 && !sh.silent(c.fd) {
-			sh.pooled.discard(sh, h.Slot)
-		}
-		return
+// onPooledEvent lets the session get on that uses a connection with an event; seePooled has
+// booked it.
+func (sh *Shard) onPooledEvent(h pool.Handle) {
+	if c := sh.pooled.slab.Get(h); c != nil && c.user != 0 {
+		sh.advance(sh.sessions.At(c.user - 1))
 	}
-	s := sh.sessions.At(c.user - 1)
-	s.Up.Bits |= eventBits(bits)
-	sh.advance(s)
 }
 
 // discard closes an idle connection.

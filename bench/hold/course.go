@@ -31,6 +31,8 @@ type idle struct {
 	NetRXPerSecond  float64
 	TimerPerSecond  float64
 	ProbesPerSecond float64
+	Dropped         int64   // packets, because the queue of a core was full
+	TimedOut        int64   // TCP connections that the kernel gave up
 	GCPerMinute     float64 // of all processes of holdfast
 	GCPauseMean     float64 // milliseconds a cycle, since the start
 	GCPauseWorst    float64 // milliseconds, since the start
@@ -145,7 +147,7 @@ func (c *course) start(ctx context.Context, kind peers.Kind) error {
 	case c.o.running != nil:
 		c.peer, targets = c.o.running, []netip.AddrPort{c.o.running.address}
 	case kind != direct:
-		if c.peer, err = startPeer(kind, c.o.binary, c.plan, targets); err != nil {
+		if c.peer, err = startPeer(kind, c.o, c.plan, targets); err != nil {
 			return err
 		}
 		targets = []netip.AddrPort{c.peer.address}
@@ -271,6 +273,8 @@ func idleBetween(a, b moment, seconds float64) idle {
 		NetRXPerSecond:  rate(b.Machine.NetRX - a.Machine.NetRX),
 		TimerPerSecond:  rate(b.Machine.Timer - a.Machine.Timer),
 		ProbesPerSecond: rate(b.Machine.Probes - a.Machine.Probes),
+		Dropped:         b.Machine.Dropped - a.Machine.Dropped,
+		TimedOut:        b.Machine.TimedOut - a.Machine.TimedOut,
 	}
 }
 

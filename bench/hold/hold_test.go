@@ -133,6 +133,9 @@ func TestMachineIsRead(t *testing.T) {
 	if got := softirqs(softirq, "TIMER"); got != 30 {
 		t.Errorf("softirqs: %d", got)
 	}
+	if got := dropped("0a 0000000f 1\n0b 00000010 2\n"); got != 31 {
+		t.Errorf("dropped: %d", got)
+	}
 	if got := countListeners(sockets, 15000); got != 2 {
 		t.Errorf("listeners: %d", got)
 	}

@@ -23,6 +23,8 @@ type machine struct {
 	TCP          int64 // TCP sockets allocated
 	TCPMemory    int64 // what they hold queued
 	Probes       int64 // keepalive probes sent so far
+	TimedOut     int64 // TCP connections that the kernel gave up so far
+	Dropped      int64 // packets dropped so far because the queue of a core was full (netdev_max_backlog)
 	NetRX, Timer int64 // softirqs so far
 	// Run is how long all cores ran anything so far.
 	Run time.Duration
@@ -33,8 +35,8 @@ func (m machine) kernel() int64 { return m.Slab + m.Other }
 
 func readMachine() (machine, error) {
 	var m machine
-	var texts [5]string
-	for i, name := range []string{"meminfo", "net/sockstat", "net/netstat", "softirqs", "slabinfo"} {
+	var texts [6]string
+	for i, name := range []string{"meminfo", "net/sockstat", "net/netstat", "softirqs", "net/softnet_stat", "slabinfo"} {
 		text, err := os.ReadFile(filepath.Join("/proc", name))
 		if err != nil && name != "slabinfo" { // only root may read that one
 			return m, err
@@ -45,7 +47,9 @@ func readMachine() (machine, error) {
 	m.readSockstat(texts[1])
 	m.Probes = netstat(texts[2], "TcpExt", "TCPKeepAlive")
 	m.NetRX, m.Timer = softirqs(texts[3], "NET_RX"), softirqs(texts[3], "TIMER")
-	m.Caches = slabCaches(texts[4])
+	m.TimedOut = netstat(texts[2], "TcpExt", "TCPAbortOnTimeout")
+	m.Dropped = dropped(texts[4])
+	m.Caches = slabCaches(texts[5])
 	if m.Slab == 0 || m.Available == 0 {
 		return m, errors.New("/proc/meminfo is not as expected")
 	}
@@ -121,6 +125,18 @@ func softirqs(text, name string) int64 {
 		}
 		for _, word := range f[1:] {
 			n, _ := strconv.ParseInt(word, 10, 64)
+			sum += n
+		}
+	}
+	return sum
+}
+
+// dropped adds the second column of /proc/net/softnet_stat, a line a core, hexadecimal.
+func dropped(text string) int64 {
+	var sum int64
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) > 1 {
+			n, _ := strconv.ParseInt(f[1], 16, 64)
 			sum += n
 		}
 	}

@@ -28,6 +28,7 @@ type options struct {
 	probe        string
 	path         string
 	peers        []peers.Kind
+	keepalive    bool
 	running      *peer // the proxy of -url; nil without
 	tunnels      int
 	seed         uint64
@@ -53,6 +54,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "chooses the tunnels that echo while others are idle")
 	flag.StringVar(&o.probe, "probe", "all", "all: in the end each tunnel carries a message; sample: only 1 % of them")
 	flag.Float64Var(&o.bytesMax, "max-bytes", 0, "fail above this many bytes a tunnel of holdfast; 0 is no limit")
+	flag.BoolVar(&o.keepalive, "keepalive", true, "whether holdfast looks for dead peers by TCP keepalive, its default")
 	flag.Float64Var(&o.spare, "spare", 1.5, "give up when less memory than this is available, GiB")
 	flag.StringVar(&o.json, "json", "", "write the results as JSON to this file, - for standard output")
 	flag.StringVar(&o.write, "write", "", "write NAME.md and NAME.json into this folder")

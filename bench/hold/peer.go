@@ -28,12 +28,14 @@ type peer struct {
 	admins  []string // of each holdfast process
 	pids    []int    // of all processes, workers too
 	dirs    []string
-	started []*proc.Process
+	// keepalive is whether a holdfast may look for dead peers, as it does unless told not to.
+	keepalive bool
+	started   []*proc.Process
 }
 
 // startPeer starts a proxy as planned and waits until all of it listens.
-func startPeer(kind peers.Kind, binary string, p plan, backends []netip.AddrPort) (*peer, error) {
-	path, err := peers.Path(kind, binary)
+func startPeer(kind peers.Kind, o options, p plan, backends []netip.AddrPort) (*peer, error) {
+	path, err := peers.Path(kind, o.binary)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +43,7 @@ func startPeer(kind peers.Kind, binary string, p plan, backends []netip.AddrPort
 	if err != nil {
 		return nil, err
 	}
-	running := &peer{kind: kind, address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(front))}
+	running := &peer{kind: kind, keepalive: o.keepalive, address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(front))}
 	if err := running.start(path, p, backends); err != nil {
 		err = fmt.Errorf("%s: %w\n%s", kind, err, running.output())
 		running.stop(true)
@@ -54,6 +56,7 @@ func (r *peer) start(path string, p plan, backends []netip.AddrPort) error {
 	values := map[string]any{
 		"Address": r.address, "Backends": backends, "Threads": p.threads(), "Files": p.Files,
 		"Tunnels": p.Share, "Connections": p.Files - proxyReserve/8, "Root": os.Geteuid() == 0,
+		"Keepalive": r.keepalive,
 	}
 	processes, listeners := p.Proxies, p.Proxies
 	switch r.kind {

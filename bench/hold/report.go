@@ -276,6 +276,8 @@ func idleRows() []row {
 		{"softirqs NET_RX", show("%.1f a second", func(r result) float64 { return r.Idle.NetRXPerSecond })},
 		{"softirqs TIMER", show("%.1f a second", func(r result) float64 { return r.Idle.TimerPerSecond })},
 		{"keepalive probes", show("%.1f a second", func(r result) float64 { return r.Idle.ProbesPerSecond })},
+		{"packets dropped, a core's queue full", show("%.0f", func(r result) float64 { return float64(r.Idle.Dropped) })},
+		{"TCP connections given up", show("%.0f", func(r result) float64 { return float64(r.Idle.TimedOut) })},
 		{"GC cycles, all processes", holdfast("%.2f a minute", func(r result) float64 { return r.Idle.GCPerMinute })},
 		{"GC pause, mean since the start", holdfast("%.3f ms", func(r result) float64 { return r.Idle.GCPauseMean })},
 		{"GC pause, worst", holdfast("%.3f ms", func(r result) float64 { return r.Idle.GCPauseWorst })},
