@@ -320,7 +320,7 @@ func (c *course) close(ctx context.Context) error {
 	_ = proc.Poll(proc.Patience, func() error {
 		var a answer
 		if a, last = c.backends.ask("count"); last != nil {
-			return nil
+			return nil //nolint:nilerr // it ends the polling; last is judged below
 		}
 		if a.Count > 0 {
 			return fmt.Errorf("%d connections at the backends", a.Count)

@@ -89,7 +89,7 @@ func (l *Load) read(e *end) error {
 		return nil
 	case !e.client && (err != nil || n == 0):
 		l.drop(e) // the proxy has ended it; that is its right
-		return nil
+		return nil //nolint:nilerr // see above
 	case err != nil:
 		return fmt.Errorf("client: %w", err)
 	case n == 0:
