@@ -14,10 +14,11 @@ func httpDirectives() []Directive {
 				"[rcvbuf=size] [sndbuf=size] [so_keepalive=on|off|[idle]:[interval]:[count]] [deferred] " +
 				"[fastopen=number] [ipv6only=on|off] [bind]",
 			Doc: "An address that the server answers on.",
-			Deviation: "TCP keepalive is on by default. A second process on the same address is an error unless both " +
-				"say shared (not in nginx). reuseport changes nothing: every shard has its own socket. " +
-				"http2 has no effect, quic leaves the listener out, ssl and proxy_protocol are refused. " +
-				"A range has at most 1000 ports.",
+			Deviation: "TCP keepalive is on by default: tunnels are probed after 64 to 127 s of silence, then every " +
+				"10 to 15 s, each at times of its own, and given up after 240 s; values in so_keepalive hold for all " +
+				"alike. A second process on the same address is an error unless both say shared (not in nginx). " +
+				"reuseport changes nothing: every shard has its own socket. http2 has no effect, quic leaves the " +
+				"listener out, ssl and proxy_protocol are refused. A range has at most 1000 ports.",
 			min: 1, max: -1, repeat: true, read: readListen,
 		},
 		{

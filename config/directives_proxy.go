@@ -52,7 +52,7 @@ func proxyDirectives() []Directive {
 		{
 			Name: "proxy_socket_keepalive", Contexts: ctxAll, Args: "on | off", Default: "on",
 			Doc:       "TCP keepalive on connections to the upstream.",
-			Deviation: "The default is on: it finds dead peers of tunnels.",
+			Deviation: "The default is on, for tunnels, at times as with so_keepalive of listen.",
 			min:       1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.Proxy.SocketKeepalive }),
 		},
 	}

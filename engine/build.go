@@ -139,6 +139,7 @@ func (b *builder) listeners() {
 		b.listens[l] = i
 		b.sn.Listeners = append(b.sn.Listeners, shard.ListenerInfo{
 			Addr: l.Addr.IP, Unix: l.Addr.Unix, Wildcard: l.Addr.Unix == "" && l.Addr.IP.Addr().IsUnspecified(),
+			SpreadKeepalive: spreadsKeepalive(l),
 		})
 	}
 }

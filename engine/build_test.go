@@ -175,9 +175,9 @@ func TestBuildSnapshot(t *testing.T) {
 	}
 	sn := built.Snapshot
 	want := []shard.ListenerInfo{
-		{Addr: netip.MustParseAddrPort("127.0.0.1:8081")},
+		{Addr: netip.MustParseAddrPort("127.0.0.1:8081"), SpreadKeepalive: true},
 		{Unix: "/run/front.sock"},
-		{Addr: netip.MustParseAddrPort("[::]:8082"), Wildcard: true},
+		{Addr: netip.MustParseAddrPort("[::]:8082"), Wildcard: true, SpreadKeepalive: true},
 	}
 	if !reflect.DeepEqual(sn.Listeners, want) {
 		t.Errorf("listeners %+v, want %+v", sn.Listeners, want)

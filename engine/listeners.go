@@ -162,6 +162,11 @@ func acceptUnix(u unixSocket, shards []*shard.Shard) {
 	}
 }
 
+// spreadsKeepalive reports whether the times of keepalive probes are ours to choose.
+func spreadsKeepalive(l *config.Listener) bool {
+	return l.Addr.Unix == "" && l.Options.Keepalive == config.Keepalive{}
+}
+
 func listenOptions(l *config.Listener) sys.ListenOptions {
 	o := &l.Options
 	k := sys.DefaultKeepalive

@@ -42,7 +42,7 @@ func SizingOf(cfg *config.Config) Sizing {
 		Descriptors: descriptors(cfg, n), InFlightMax: int64(n) * inFlightPerCore, PipesMax: pipesPerShard,
 	}
 	if cfg.HTTP.Settings.Proxy.SocketKeepalive {
-		s.KeepaliveUp = sys.DefaultKeepalive.Idle
+		s.KeepaliveUp = sys.SpreadIdleMean
 	}
 	if a := cfg.Main.Admin; a != nil && a.Unix == "" {
 		s.Ports = append(s.Ports, int(a.IP.Port()))
@@ -71,8 +71,12 @@ func (s *Sizing) addListener(l *config.Listener) {
 		return
 	}
 	s.Ports = append(s.Ports, int(l.Addr.IP.Port()))
-	if o.Keepalive.On && (s.KeepaliveDown == 0 || o.Keepalive.Idle < s.KeepaliveDown) {
-		s.KeepaliveDown = o.Keepalive.Idle
+	idle := o.Keepalive.Idle
+	if spreadsKeepalive(l) {
+		idle = sys.SpreadIdleMean
+	}
+	if o.Keepalive.On && (s.KeepaliveDown == 0 || idle < s.KeepaliveDown) {
+		s.KeepaliveDown = idle
 	}
 }
 

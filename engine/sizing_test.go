@@ -25,7 +25,7 @@ func TestSizingOf(t *testing.T) {
 	want := Sizing{
 		Shards: 3, SessionsMax: 300, FilesAsked: 5000, InFlightMax: 3 * inFlightPerCore, PipesMax: pipesPerShard,
 		Descriptors:   Descriptors{Shards: 3, Fixed: fdsReserve + 3*(fdsPerShard+3) + fdsAdmin, Idle: 16 + 32},
-		KeepaliveDown: 30, KeepaliveUp: 120, Backlog: 100, Ports: []int{443, 8080, 9180},
+		KeepaliveDown: 30, KeepaliveUp: 96, Backlog: 100, Ports: []int{443, 8080, 9180},
 		Upstreams: []UpstreamSize{
 			{Name: "u", Addresses: []string{"127.0.0.1:1", "127.0.0.1:2"}}, {Name: "local", Unix: true},
 		},

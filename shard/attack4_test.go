@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"holdfast/internal/sys"
 	"holdfast/pool"
 	"holdfast/relay"
 	"holdfast/route"
@@ -308,11 +309,21 @@ func keepaliveComes(t *testing.T, p Policy, half bool) {
 			t.Errorf("at %d ms SO_KEEPALIVE is %d (%v), want %d", ms, on, err, want)
 		}
 	}
+	w.sh.snapshot.Listeners[s.listener].SpreadKeepalive = half
+	before, _ := unix.GetsockoptInt(int(s.Down.FD), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE)
 	at(0, 0)
 	at(youthMs-100, 0)
 	at(youthMs+100, 1)
-	if idle, _ := unix.GetsockoptInt(int(s.Up.FD), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); idle != 120 {
-		t.Errorf("TCP_KEEPIDLE is %d", idle)
+	wantDown := before
+	if half {
+		wantDown = sys.SpreadKeepalive(2*s.id + 1).Idle
+	}
+	if idle, _ := unix.GetsockoptInt(int(s.Down.FD), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); idle != wantDown {
+		t.Errorf("TCP_KEEPIDLE of the client is %d, want %d", idle, wantDown)
+	}
+	want := sys.SpreadKeepalive(2 * s.id)
+	if idle, _ := unix.GetsockoptInt(int(s.Up.FD), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); idle != want.Idle {
+		t.Errorf("TCP_KEEPIDLE is %d, want %d", idle, want.Idle)
 	}
 	if armed := s.timer.Armed(); armed != (p.TunnelReadMs > 0) {
 		t.Errorf("the timer runs: %v", armed)

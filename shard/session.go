@@ -43,7 +43,7 @@ const (
 	flagTunnelled                          // it is or was a tunnel: its end is counted and logged as one
 	flagNagle                              // TCP_NODELAY is off on the client's socket (tcp_nodelay off)
 	flagRefused                            // accepted past the limit: its request gets a 503
-	flagYoung                              // a tunnel whose upstream connection has no keepalive yet
+	flagYoung                              // a tunnel whose connections have no keepalive of their own yet
 )
 
 func (s *Session) has(f sessionFlags) bool { return s.flags&f != 0 }

@@ -27,6 +27,9 @@ type ListenerInfo struct {
 	Addr     netip.AddrPort // not valid for a unix socket
 	Unix     string
 	Wildcard bool // the local address differs from connection to connection
+	// SpreadKeepalive has the connections of tunnels probed at times of their own
+	// (so_keepalive without values).
+	SpreadKeepalive bool
 }
 
 // Policy is what holds for a session beyond its request: while it is a tunnel,

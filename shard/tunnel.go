@@ -14,7 +14,7 @@ func (sh *Shard) enterTunnel(s *Session) {
 	s.flags |= flagTunnelled
 	s.openedTick, s.activeTick, s.sinceTick = sh.tick, sh.tick, 0
 	sh.timers.Cancel(s.slot)
-	if sh.opt.Policies.At(s.policy).DeadPeers {
+	if sh.isYoung(s) {
 		s.flags |= flagYoung
 	}
 	sh.armTunnel(s)
@@ -180,19 +180,6 @@ func (sh *Shard) onTunnelTimer(s *Session) {
 		sh.close(s, observe.ReasonReadTimeout, observe.SideUpstream)
 	default:
 		sh.armTunnel(s)
-	}
-}
-
-// youthMs is the age at which a tunnel's upstream connection gets its keepalive options,
-// in milliseconds. Nothing is lost by the delay, since the kernel counts silence from the
-// last segment; but the many tunnels of a storm that last for seconds save five system
-// calls each. (A client's connection inherits its options from the listener.)
-const youthMs = 30_000
-
-func (sh *Shard) endYouth(s *Session) {
-	if s.has(flagYoung) && sh.nowMs-sh.tickMs(s.openedTick) >= youthMs {
-		s.flags &^= flagYoung
-		sys.SetKeepalive(s.Up.FD, sys.DefaultKeepalive)
 	}
 }
 

@@ -166,6 +166,8 @@ func report(w io.Writer, results []result) {
 		fmt.Fprintf(w, "| %s | %s | %s | **%.2f** | %s |\n", r.load.name, r.peer, r.load.unit, r.perUnit(total),
 			strings.Join(parts(&r), ", "))
 	}
+	fmt.Fprint(w, "\nnanosleep, futex, getpid, tgkill and rt_sigreturn of holdfast are the Go runtime's monitor thread and what it\n"+
+		"asks of the others, a few hundred a second whatever the load.\n")
 	fmt.Fprintf(w, "\nAn echo is two messages. Calls below 0.005 for each are left out. Counted over %s.\n",
 		"all threads and processes of a proxy, by the kernel's tracepoints (perf stat); no times: this is no race")
 }

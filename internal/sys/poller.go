@@ -3,6 +3,8 @@ package sys
 import (
 	"errors"
 	"math"
+	"os"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -97,25 +99,29 @@ func (p *Poller) Delete(fd int32) Errno {
 	return p.ctl(unix.EPOLL_CTL_DEL, fd, 0, 0)
 }
 
-// rawWaitMs bounds a wait that the Go scheduler does not know of. One that is longer would
-// hold up whoever wants to stop the world in the instants in which its signal can't
-// interrupt it.
-const rawWaitMs = 10
+// farMs is how far a timeout lies that a raw wait need not look at, in milliseconds: the
+// runtime's signal comes before.
+const farMs = 100
+
+// rawWaits says whether a wait may be raw: the runtime must be able to interrupt it.
+var rawWaits = !strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1")
 
 // Wait waits up to timeoutMs milliseconds (-1: forever, 0: not at all) and returns the
 // number of events, to be read with Event; 0 if a signal came first.
 //
 // A wait that may be long tells the scheduler so, which costs about as much as the system
 // call. While there is traffic the next event is near, so after a wait that had events the
-// next one is raw, and returns 0 early, after rawWaitMs, if nothing comes. The thread keeps
-// its processor then; GOMAXPROCS leaves the others theirs. To stop the world the runtime
-// sends the thread a signal, which ends the wait.
+// next one is raw. The thread keeps its processor then; GOMAXPROCS leaves the others
+// theirs. It returns 0 early, after 10 to 20 ms, if nothing comes: the runtime's monitor
+// sends a signal to who has run for that long, and so it does, again and again, when the
+// world must stop. Without a timeout the kernel has no timer to set and to take back for
+// each message.
 func (p *Poller) Wait(timeoutMs int) (int, Errno) {
 	var n uintptr
 	var e Errno
-	if p.busy || timeoutMs == 0 {
-		if timeoutMs < 0 || timeoutMs > rawWaitMs {
-			timeoutMs = rawWaitMs
+	if timeoutMs == 0 || p.busy && rawWaits {
+		if timeoutMs > farMs {
+			timeoutMs = -1
 		}
 		n, _, e = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epfd), uintptr(unsafe.Pointer(&p.events[0])),
 			uintptr(len(p.events)), uintptr(timeoutMs), 0, 0)

@@ -111,6 +111,20 @@ func TestDeleteTakesOut(t *testing.T) {
 	}
 }
 
+// TestRawWaitEnds: the wait behind one that had events is raw, and ends although nothing
+// comes, long before its timeout.
+func TestRawWaitEnds(t *testing.T) {
+	p := newPoller(t, 8)
+	a, _ := socketpair(t)
+	p.Add(a, 1)
+	one(t, p)
+	const never = 10 * 60 * 1000
+	start := time.Now()
+	if n, e := p.Wait(never); n != 0 || e != 0 || time.Since(start) > time.Minute {
+		t.Fatalf("%d events, errno %d after %v", n, e, time.Since(start))
+	}
+}
+
 func TestPollerTakesAtMostABatch(t *testing.T) {
 	p := newPoller(t, 2)
 	for i := range 3 {

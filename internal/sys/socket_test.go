@@ -313,6 +313,28 @@ func TestDeferAndV6Only(t *testing.T) {
 	}
 }
 
+// TestKeepaliveIsSpread: a thousand neighbours share no more than a few times, none of which
+// the kernel would round to 16 seconds, and a dead peer is found in time.
+func TestKeepaliveIsSpread(t *testing.T) {
+	count := map[int]int{}
+	for seed := range uint64(1000) {
+		k := sys.SpreadKeepalive(seed)
+		count[k.Idle]++
+		if k.Idle < 30 || k.Idle >= 131 || k.Interval < 5 || k.Interval >= 16 || k.UserTimeoutMs != 240_000 || !k.On ||
+			k.Idle+k.Count*k.Interval < k.UserTimeoutMs/1000 {
+			t.Fatalf("seed %d: %+v", seed, k)
+		}
+	}
+	for idle, n := range count {
+		if n > 40 {
+			t.Errorf("%d of 1000 have TCP_KEEPIDLE %d", n, idle)
+		}
+	}
+	if len(count) < 60 {
+		t.Errorf("%d different times", len(count))
+	}
+}
+
 func TestKeepaliveAndNoDelay(t *testing.T) {
 	_, fd := tcpPair(t, sys.ListenOptions{})
 	if option(t, fd, unix.IPPROTO_TCP, unix.TCP_NODELAY) != 1 {

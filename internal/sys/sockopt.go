@@ -36,8 +36,41 @@ type Keepalive struct {
 	UserTimeoutMs int // TCP_USER_TIMEOUT
 }
 
-// DefaultKeepalive finds a dead peer within 240 seconds on a leg of a tunnel.
+// DefaultKeepalive finds a dead peer within 240 seconds.
 var DefaultKeepalive = Keepalive{On: true, Idle: 120, Interval: 30, Count: 4, UserTimeoutMs: 240_000}
+
+// Times of SpreadKeepalive, in seconds. A timer of the kernel is the coarser the farther it
+// lies: those of 16 to 131 s run out together every 2 s, later ones every 16 s, nearer ones
+// every quarter of a second (HZ=250).
+const (
+	spreadIdle     = 64 // and up to spreadIdleSpan-1 more
+	spreadIdleSpan = 64
+	spreadInterval = 10 // and up to spreadSpan-1 more
+	spreadSpan     = 6
+	// SpreadIdleMean is the mean silence before a probe of SpreadKeepalive.
+	SpreadIdleMean = spreadIdle + spreadIdleSpan/2
+)
+
+// SpreadKeepalive finds a dead peer as DefaultKeepalive does, with times that depend on
+// seed. Connections made together are then probed apart; a probe that gets lost is
+// repeated about ten times before the connection is given up.
+func SpreadKeepalive(seed uint64) Keepalive {
+	mixed := seed * 0x9E3779B97F4A7C15 >> 32 // Fibonacci hashing: neighbours come far apart
+	return Keepalive{
+		On:       true,
+		Idle:     spreadIdle + int(mixed%spreadIdleSpan),
+		Interval: spreadInterval + int(mixed/spreadIdleSpan%spreadSpan),
+		Count:    24, UserTimeoutMs: DefaultKeepalive.UserTimeoutMs,
+	}
+}
+
+// RetimeKeepalive applies the times of k to a TCP socket whose keepalive is on.
+func RetimeKeepalive(fd int32, k Keepalive) Errno {
+	if e := setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, k.Interval); e != 0 {
+		return e
+	}
+	return setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, k.Idle)
+}
 
 // SetKeepalive applies k to a TCP socket or listener.
 func SetKeepalive(fd int32, k Keepalive) Errno {
