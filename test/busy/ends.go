@@ -88,7 +88,7 @@ func (l *Load) read(e *end) error {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return nil
 	case !e.client && (err != nil || n == 0):
-		l.drop(e) // the proxy has ended it; that is its right
+		l.drop(e)  // the proxy has ended it; that is its right
 		return nil //nolint:nilerr // see above
 	case err != nil:
 		return fmt.Errorf("client: %w", err)
