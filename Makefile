@@ -24,7 +24,7 @@ LIMIT    ?= 5m
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn hold bench-quick bench-peers bench-cmp bench-hold \
+.PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn bench-quick bench-peers bench-cmp bench-hold \
 	bench-parse bench-slow hostile docs ci clean
 
 help: ## list the targets
@@ -64,9 +64,6 @@ arm64: ## build for arm64 and run the unit tests under qemu-user (needs qemu-aar
 
 churn: build ## random sessions for DURATION (10m) at RATE (500) a second; fails if one is lost
 	go run ./bench/churn -bin bin/holdfast -d $(DURATION) -rate $(RATE)
-
-hold: build ## N (9000) idle tunnels: memory, CPU, and what comes back after they close
-	go run ./bench/hold -bin bin/holdfast -n $(N) -settle 15s -max-bytes 512
 
 bench-quick: build ## holdfast beside nginx, haproxy and a C relay, under 3 minutes
 	go run ./bench/run -quick -within 150s

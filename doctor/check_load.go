@@ -139,13 +139,21 @@ func (in *input) socketTable() *Check {
 	return c
 }
 
+// timerSpan is how many seconds of keepalive timers the kernel lets run out together: those
+// of 16 to 131 s, with 250 ticks a second.
+const timerSpan = 2
+
+// deviceQueue looks at the queue that packets of loopback, or with packet steering, go
+// through. What finds it full is lost, and nobody is told.
 func (in *input) deviceQueue() *Check {
 	need := int64(1000)
 	if in.target >= large {
 		need = 10_000
 	}
-	return in.atLeast("net.core.netdev_max_backlog", need,
-		"packets that wait for a core; a storm on loopback, or with packet steering, goes through this queue")
+	burst := int64(in.costs(in.target).ProbesPerSecond * timerSpan)
+	return in.atLeast("net.core.netdev_max_backlog", max(need, burst),
+		fmt.Sprintf("packets that wait for a core on loopback or with packet steering: a storm, and the keepalive probes of "+
+			"%d s, %s, that leave at once", timerSpan, grouped(burst)))
 }
 
 // pipes looks at the pages in pipes that a user without privileges may have (pipe(7)).
