@@ -25,7 +25,8 @@ type Bufs struct {
 	table     []*Buf // by index; nil for a free index
 	freeIndex []uint32
 	free      [len(bufClasses)][]*Buf
-	freeTotal int // buffers on the free lists
+	low       [len(bufClasses)]int // the fewest that were free since the last Trim
+	freeTotal int                  // buffers on the free lists
 	out       int
 	bytes     int
 	bytesMax  int
@@ -60,6 +61,7 @@ func (p *Bufs) take(size int) *Buf {
 	if n := len(p.free[c]); n > 0 {
 		b := p.free[c][n-1]
 		p.free[c] = p.free[c][:n-1]
+		p.low[c] = min(p.low[c], n-1)
 		p.freeTotal--
 		return b
 	}
@@ -91,11 +93,13 @@ func (p *Bufs) Full() bool { return p.bytes >= p.bytesMax }
 // Lent is the number of buffers and bytes out.
 func (p *Bufs) Lent() (count, bytes int) { return p.out, p.bytes }
 
-// Trim drops half of what is kept for reuse and reports whether anything is left
-// to trim. An idle shard calls it until nothing is.
+// Trim drops half of what was kept for reuse and not used since the last call, and
+// reports whether anything is left to trim. An idle shard calls it until nothing is; a
+// busy one keeps what it needs.
 func (p *Bufs) Trim() bool {
 	for c := range p.free {
-		keep := len(p.free[c]) / 2
+		keep := len(p.free[c]) - (p.low[c]+1)/2
+		p.low[c] = keep
 		for i := keep; i < len(p.free[c]); i++ {
 			p.free[c][i] = nil
 			p.freeTotal--
@@ -105,7 +109,7 @@ func (p *Bufs) Trim() bool {
 			p.free[c] = nil
 		}
 	}
-	if p.out == 0 {
+	if p.out == 0 && p.freeTotal == 0 {
 		p.table = make([]*Buf, 1)
 		p.freeIndex = nil
 	}

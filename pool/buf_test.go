@@ -62,6 +62,26 @@ func TestBufsTrimEndsEmpty(t *testing.T) {
 	}
 }
 
+// TestBufsTrimKeepsWhatIsUsed: what was lent since the last Trim stays, so that a steady
+// load doesn't allocate the same buffer anew each second.
+func TestBufsTrimKeepsWhatIsUsed(t *testing.T) {
+	p := pool.NewBufs(1 << 20)
+	use := func() *pool.Buf {
+		id, b := p.Get(8192)
+		p.Put(id)
+		return b
+	}
+	first := use()
+	for range 5 {
+		if !p.Trim() {
+			t.Fatal("nothing is left to trim")
+		}
+		if use() != first {
+			t.Fatal("a buffer in use was given up")
+		}
+	}
+}
+
 func TestPipeWithBytesIsNeverReused(t *testing.T) {
 	p := pool.NewPipes(2)
 	id, ok := p.Get()
