@@ -124,7 +124,11 @@ func steering(t testing.TB, policy Policy, loads ...uint64) *Steering {
 
 func attach(t *testing.T, s *Steering, g *group) {
 	t.Helper()
-	if err := s.Attach(g.sockets); err != nil {
+	err := s.Attach(g.sockets)
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		t.Skip("reuseport groups take no programs here, as in an emulator:", err)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -436,9 +440,11 @@ func TestWithoutPrivileges(t *testing.T) {
 	if errors.Is(err, unix.EPERM) && !strings.Contains(err.Error(), "CAP_BPF") {
 		t.Errorf("the error gives no advice: %v", err)
 	}
-	if s, err := New(CPU, 2); err != nil || s.Attach(listenAll(t, 2).sockets) != nil {
-		t.Error("choosing by CPU takes privileges")
+	s, err = New(CPU, 2)
+	if err != nil {
+		t.Fatal(err)
 	}
+	attach(t, s, listenAll(t, 2)) // choosing by CPU takes none
 }
 
 // One shard has nothing to choose from, and hash nothing to do.
