@@ -253,7 +253,7 @@ func TestChecks(t *testing.T) {
 		"SYN backlog":   {plain(4), nil, "self", 50_000, "net.ipv4.tcp_max_syn_backlog", doctor.Warn, doctor.Unknown, "=4096"},
 		"broadcast":     {plain(4), nil, "self", 200_000, "net.ipv4.tcp_mem", doctor.Warn, doctor.Unknown, "=188160 250880 376320"},
 		"no broadcast":  {plain(4), nil, "self", 700_000, "net.ipv4.tcp_mem", doctor.Warn, doctor.Unknown, "spread broadcasts over time"},
-		"storm":         {plain(4), nil, "self", 4_000_000, "cores", doctor.Warn, doctor.Unknown, "more cores"},
+		"storm":         {plain(4), nil, "self", 10_000_000, "cores", doctor.Warn, doctor.Unknown, "more cores"},
 		"shards":        {configured(1), nil, "self", 4000, "cores", doctor.Warn, doctor.Unknown, "worker_processes auto"},
 		"keepalive off": {silent, nil, "self", 4000, "TCP keepalive", doctor.Warn, doctor.Unknown, "proxy_socket_keepalive on"},
 		"low port": {configured(4), map[string]string{"proc/self/status": "CapEff:\t0\n"}, "self", 4,

@@ -209,6 +209,9 @@ func render(w io.Writer, name string, kind Kind, front, admin int, o Options) er
 		return err
 	}
 	sessions := o.Tunnels + 300
+	if kind == HAProxySplice {
+		sessions = min(sessions, 3000) // it keeps descriptors for pipes, too
+	}
 	return t.Execute(w, map[string]any{
 		"Workers": workers, "Port": front, "AdminPort": admin, "Backends": o.Backends, "Root": os.Geteuid() == 0,
 		// nginx counts both sockets of a tunnel, and one worker may get most of them.
