@@ -32,7 +32,7 @@ const (
 	// CPU of the proxy's threads by the scheduler's account, with client and server on
 	// the same machine: make bench-peers (bench/results/peers.md).
 	messageMicros = 16 // a 64 B message in one direction at 10,000 echoes a second
-	upgradeMicros = 50   // accept, connect, upgrade, one echo, close
+	upgradeMicros = 50 // accept, connect, upgrade, one echo, close
 
 	// busyShare is how much of a core may be planned for: queues grow without end near 1.
 	busyShare = 0.7
