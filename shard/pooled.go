@@ -55,7 +55,7 @@ func (sh *Shard) registerUpstream(s *Session, r *Request, fd int32, peer *upstre
 		return errno
 	}
 	*c = pooledConn{
-		limitMs: r.group.KeepaliveTimeoutMs, bornMs: sh.nowMs, user: s.slot + 1, fd: fd, peer: peer.ID,
+		bornMs: sh.nowMs, user: s.slot + 1, fd: fd, peer: peer.ID, // the rest is set when it becomes idle
 	}
 	r.upConn = h.Slot + 1
 	return 0
