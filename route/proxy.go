@@ -17,6 +17,9 @@ type Proxy struct {
 	// Minor is the minor HTTP version spoken to the upstream (proxy_http_version). A
 	// request that asks for an upgrade is sent as HTTP/1.1 all the same.
 	Minor uint8
+	// TLS is 1 + the index of the settings for TLS with the upstream, 0: none. Where the
+	// scheme of proxy_pass has variables, Target.TLS tells whether they are used.
+	TLS int
 
 	dynamic  bool
 	target   Template // the whole URL, if dynamic

@@ -1,11 +1,13 @@
 package shard
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 
 	"holdfast/route"
+	"holdfast/tlsio"
 	"holdfast/upstream"
 )
 
@@ -20,6 +22,8 @@ type Snapshot struct {
 	GroupByName map[string]*upstream.Group
 	// Listeners are indexed by a listener's number, which is also its number in Table.
 	Listeners []ListenerInfo
+	// UpstreamTLS is indexed by route.Proxy.TLS - 1.
+	UpstreamTLS []*UpstreamTLS
 }
 
 // ListenerInfo is what a request may want to know about where it came in.
@@ -30,6 +34,26 @@ type ListenerInfo struct {
 	// SpreadKeepalive has the connections of tunnels probed at times of their own
 	// (so_keepalive without values).
 	SpreadKeepalive bool
+	// TLS says what a client gets by its hello (listen … ssl); nil for a plain listener.
+	TLS func(*tls.ClientHelloInfo) *tlsio.ServerConfig
+	// HandshakeMs bounds the TLS handshake and the header of the PROXY protocol
+	// (ssl_handshake_timeout, proxy_protocol_timeout), in milliseconds.
+	HandshakeMs int64
+	// ProxyProtocol has every connection begin with its header (listen … proxy_protocol).
+	ProxyProtocol bool
+}
+
+// UpstreamTLS is how a location speaks TLS with its upstream (proxy_pass https://).
+type UpstreamTLS struct {
+	Config *tls.Config // without ServerName
+	// Name is proxy_ssl_name: the name that the certificate is verified against and that goes
+	// out where SendName is set (proxy_ssl_server_name).
+	Name     *route.Template
+	SendName bool
+	Verify   bool // proxy_ssl_verify
+	// ID tells connections made with different settings apart: it is the same for the same
+	// settings, from 1 on.
+	ID uint32
 }
 
 // Policy is what holds for a session beyond its request: while it is a tunnel,
