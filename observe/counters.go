@@ -2,7 +2,7 @@ package observe
 
 // StateCount is the number of session states a gauge array holds; shard/state.go
 // checks at compile time that it has no more.
-const StateCount = 15
+const StateCount = 18
 
 // Outcome is how an upgrade request ended.
 type Outcome uint8
@@ -37,6 +37,32 @@ func (o Outcome) String() string {
 	return "invalid"
 }
 
+// HandshakeOutcome is how a TLS handshake ended.
+type HandshakeOutcome uint8
+
+// The outcomes of a TLS handshake.
+const (
+	HandshakeFull    HandshakeOutcome = iota // a new session
+	HandshakeResumed                         // a session resumed
+	HandshakeFailed                          // the two sides did not come to terms, or one broke TLS
+	HandshakeTimeout                         // ssl_handshake_timeout, proxy_connect_timeout
+	HandshakeGone                            // the other side closed before its end
+	HandshakeRefused                         // too many handshakes were waiting
+	handshakeOutcomeCount
+)
+
+// HandshakeOutcomeCount is the number of handshake outcomes, for arrays indexed by one.
+const HandshakeOutcomeCount = int(handshakeOutcomeCount)
+
+// String is the name used in metric labels.
+func (o HandshakeOutcome) String() string {
+	names := [...]string{"full", "resumed", "failed", "timeout", "gone", "refused"}
+	if int(o) < len(names) {
+		return names[o]
+	}
+	return "invalid"
+}
+
 // Counters are one shard's numbers. The shard writes them without
 // synchronisation; readers get a copy that the shard makes on request.
 type Counters struct {
@@ -63,6 +89,8 @@ type Counters struct {
 	UpstreamReuses       uint64 // requests sent on an idle keep-alive connection
 	UpstreamIdle         uint64 // gauge: idle keep-alive connections to upstreams
 
+	Handshakes [HandshakeOutcomeCount][2]uint64 // TLS handshakes ended, by outcome; with clients, with upstreams
+
 	StaleEvents uint64 // epoll events whose slot had moved on
 	LoopTurns   uint64
 	LoopWakes   uint64 // turns that found at least one event
@@ -71,6 +99,7 @@ type Counters struct {
 	BufBytes  uint64 // gauge: bytes of the lent buffers
 	PipesOut  uint64 // gauge: pipes lent
 	Requested uint64 // gauge: cold request records lent
+	Secured   uint64 // gauge: TLS connections past their handshake
 }
 
 // Add adds o to c, field by field: the total over shards.
@@ -88,6 +117,11 @@ func (c *Counters) Add(o *Counters) {
 		for s := range c.SessionCloses[r] {
 			c.SessionCloses[r][s] += o.SessionCloses[r][s]
 			c.TunnelCloses[r][s] += o.TunnelCloses[r][s]
+		}
+	}
+	for i := range c.Handshakes {
+		for side := range c.Handshakes[i] {
+			c.Handshakes[i][side] += o.Handshakes[i][side]
 		}
 	}
 	c.Tunnels += o.Tunnels
@@ -109,4 +143,5 @@ func (c *Counters) Add(o *Counters) {
 	c.BufBytes += o.BufBytes
 	c.PipesOut += o.PipesOut
 	c.Requested += o.Requested
+	c.Secured += o.Secured
 }

@@ -8,26 +8,28 @@ type CloseReason uint8
 
 // The reasons. Every close has exactly one of them.
 const (
-	ReasonNone           CloseReason = iota
-	ReasonDone                       // orderly: the response ended, or both halves of a tunnel reached their end
-	ReasonReset                      // the side reset its connection (RST)
-	ReasonAborted                    // the side closed in the middle of a message
-	ReasonUnreachable                // the peer is dead: keepalive or TCP_USER_TIMEOUT ran out, host unreachable
-	ReasonIOError                    // any other socket error
-	ReasonBadRequest                 // the client broke HTTP
-	ReasonBadResponse                // the upstream broke HTTP
-	ReasonRefused                    // we answered by ourselves and closed: no route, return, limit
-	ReasonHeadTimeout                // client_header_timeout
-	ReasonConnectTimeout             // proxy_connect_timeout on the last peer
-	ReasonSendTimeout                // proxy_send_timeout, send_timeout or tunnel_send_timeout
-	ReasonReadTimeout                // proxy_read_timeout
-	ReasonBodyTimeout                // client_body_timeout
-	ReasonIdleTimeout                // keepalive_timeout between two requests
-	ReasonLingerTimeout              // lingering_timeout or lingering_time
-	ReasonConnectFailed              // no peer accepted the connection
-	ReasonOverload                   // a limit of ours: sessions, file descriptors, memory
-	ReasonShutdown                   // holdfast stops
-	ReasonEvicted                    // an idle connection gave way to a new one
+	ReasonNone             CloseReason = iota
+	ReasonDone                         // orderly: the response ended, or both halves of a tunnel reached their end
+	ReasonReset                        // the side reset its connection (RST)
+	ReasonAborted                      // the side closed in the middle of a message
+	ReasonUnreachable                  // the peer is dead: keepalive or TCP_USER_TIMEOUT ran out, host unreachable
+	ReasonIOError                      // any other socket error
+	ReasonBadRequest                   // the client broke HTTP
+	ReasonBadResponse                  // the upstream broke HTTP
+	ReasonRefused                      // we answered by ourselves and closed: no route, return, limit
+	ReasonHeadTimeout                  // client_header_timeout
+	ReasonConnectTimeout               // proxy_connect_timeout on the last peer
+	ReasonSendTimeout                  // proxy_send_timeout, send_timeout or tunnel_send_timeout
+	ReasonReadTimeout                  // proxy_read_timeout
+	ReasonBodyTimeout                  // client_body_timeout
+	ReasonIdleTimeout                  // keepalive_timeout between two requests
+	ReasonLingerTimeout                // lingering_timeout or lingering_time
+	ReasonConnectFailed                // no peer accepted the connection
+	ReasonOverload                     // a limit of ours: sessions, file descriptors, memory
+	ReasonShutdown                     // holdfast stops
+	ReasonEvicted                      // an idle connection gave way to a new one
+	ReasonTLS                          // the TLS handshake failed, or the side broke TLS
+	ReasonHandshakeTimeout             // ssl_handshake_timeout, proxy_protocol_timeout or preread_timeout
 	reasonCount
 )
 
@@ -35,26 +37,28 @@ const (
 const ReasonCount = int(reasonCount)
 
 var reasonNames = [...]string{
-	ReasonNone:           "none",
-	ReasonDone:           "done",
-	ReasonReset:          "reset",
-	ReasonAborted:        "aborted",
-	ReasonUnreachable:    "unreachable",
-	ReasonIOError:        "io_error",
-	ReasonBadRequest:     "bad_request",
-	ReasonBadResponse:    "bad_response",
-	ReasonRefused:        "refused",
-	ReasonHeadTimeout:    "head_timeout",
-	ReasonConnectTimeout: "connect_timeout",
-	ReasonSendTimeout:    "send_timeout",
-	ReasonReadTimeout:    "read_timeout",
-	ReasonBodyTimeout:    "body_timeout",
-	ReasonIdleTimeout:    "idle_timeout",
-	ReasonLingerTimeout:  "linger_timeout",
-	ReasonConnectFailed:  "connect_failed",
-	ReasonOverload:       "overload",
-	ReasonShutdown:       "shutdown",
-	ReasonEvicted:        "evicted",
+	ReasonNone:             "none",
+	ReasonDone:             "done",
+	ReasonReset:            "reset",
+	ReasonAborted:          "aborted",
+	ReasonUnreachable:      "unreachable",
+	ReasonIOError:          "io_error",
+	ReasonBadRequest:       "bad_request",
+	ReasonBadResponse:      "bad_response",
+	ReasonRefused:          "refused",
+	ReasonHeadTimeout:      "head_timeout",
+	ReasonConnectTimeout:   "connect_timeout",
+	ReasonSendTimeout:      "send_timeout",
+	ReasonReadTimeout:      "read_timeout",
+	ReasonBodyTimeout:      "body_timeout",
+	ReasonIdleTimeout:      "idle_timeout",
+	ReasonLingerTimeout:    "linger_timeout",
+	ReasonConnectFailed:    "connect_failed",
+	ReasonOverload:         "overload",
+	ReasonShutdown:         "shutdown",
+	ReasonEvicted:          "evicted",
+	ReasonTLS:              "tls_error",
+	ReasonHandshakeTimeout: "handshake_timeout",
 }
 
 // String is the name used in logs and metric labels.

@@ -7,11 +7,16 @@ import (
 
 // State is where a session stands.
 //
-//	accept ──────▶ ReadHead ◀─────────── first byte ────────────┐
-//	               │  │ route found, new upstream leg           │
-//	    pooled leg │  ▼         (by ReadBody where the body is  │
-//	      ┌────────┘ Connect ◀─┐ held first)    next peer       │
+//	accept ─▶ ProxyHeader ─▶ Handshake ─┬──────────▶ Preread (stream only)
+//	 (each only where the listener      │               │
+//	  asks for it)                      ▼               │
+//	               ReadHead ◀───────────┴── first byte ─┼───────┐
+//	               │  │ route found, new upstream leg   │       │
+//	    pooled leg │  ▼         (by ReadBody where the   ▼       │
+//	      ┌────────┘ Connect ◀─┐ body is held first) next peer  │
 //	      ▼           │  └─────┤                                │
+//	      │       UpHandshake ─┤ (proxy_pass https://)          │
+//	      ▼           │        │                                │
 //	    SendHead ◀────┘        │                                │
 //	      │  └─ stale pooled ──┤                                │
 //	      ▼                    │                                │
@@ -19,9 +24,10 @@ import (
 //	      │    └─ final status ─▶ Body ── keep-alive ──▶ Idle ──┘
 //	      │ valid 101              │ close                ▲
 //	      ▼                        │         Reply ───────┘
-//	    Switch                     │          │ ▲ refusals from ReadHead, Connect,
-//	      │ 101, leftovers flushed │          │   SendHead and ReadResp
-//	      ▼                        ▼          ▼
+//	    Switch (CONNECT: from      │          │ ▲ refusals from ReadHead, Connect,
+//	      │ Connect)               │          │   UpHandshake, SendHead, ReadResp
+//	      │ 101, leftovers flushed │          │
+//	      ▼ (stream: from Connect) ▼          ▼
 //	    Tunnel ─ upstream gone ─▶ Linger ── FIN, limit, timer ──▶ Closed ─▶ Free
 //	      │ one half Shut          ▲                              end of batch
 //	      ▼                        │
@@ -31,21 +37,24 @@ type State uint8
 
 // The states of a session.
 const (
-	Free       State = iota // the slot is not in use
-	Handshake               // TLS handshake; not entered in this version
-	ReadHead                // reading a request head
-	ReadBody                // holding the request body before an upstream is asked
-	Connect                 // connecting to a peer
-	SendHead                // writing the request head to the upstream
-	ReadResp                // the request body goes up, the response head is awaited
-	Body                    // the response body goes down, perhaps the request body up
-	Switch                  // writing the 101 and what came behind either head
-	Tunnel                  // both halves live
-	HalfClosed              // one half has ended
-	Idle                    // between two requests
-	Reply                   // writing an answer of our own
-	Linger                  // FIN sent, discarding what the client still sends
-	Closed                  // closed; the slot waits for the end of the event batch
+	Free        State = iota // the slot is not in use
+	ProxyHeader              // the header of the PROXY protocol is awaited
+	Handshake                // TLS handshake with the client, made by the pool
+	Preread                  // stream: deciding about a connection, by its first bytes where that is asked for
+	ReadHead                 // reading a request head
+	ReadBody                 // holding the request body before an upstream is asked
+	Connect                  // connecting to a peer
+	UpHandshake              // TLS handshake with the upstream, made by the pool
+	SendHead                 // writing the request head to the upstream
+	ReadResp                 // the request body goes up, the response head is awaited
+	Body                     // the response body goes down, perhaps the request body up
+	Switch                   // writing the 101 and what came behind either head
+	Tunnel                   // both halves live
+	HalfClosed               // one half has ended
+	Idle                     // between two requests
+	Reply                    // writing an answer of our own
+	Linger                   // FIN sent, discarding what the client still sends
+	Closed                   // closed; the slot waits for the end of the event batch
 	stateCount
 )
 
@@ -53,7 +62,7 @@ const (
 var _ [observe.StateCount]struct{} = [stateCount]struct{}{}
 
 var stateNames = [stateCount]string{
-	"free", "handshake", "readhead", "readbody", "connect", "sendhead", "readresp", "body",
+	"free", "proxyheader", "handshake", "preread", "readhead", "readbody", "connect", "uphandshake", "sendhead", "readresp", "body",
 	"switch", "tunnel", "halfclosed", "idle", "reply", "linger", "closed",
 }
 
@@ -68,30 +77,33 @@ func (s State) String() string {
 // StateNames lists the names in the order of observe.Counters.Sessions.
 func StateNames() []string { return stateNames[:] }
 
-func to(states ...State) (set uint16) {
+func to(states ...State) (set uint32) {
 	for _, s := range states {
 		set |= 1 << s
 	}
 	return set
 }
 
-// legal has, for each state, the set of states that may follow: 46 edges.
-var legal = [stateCount]uint16{
-	Free:       to(Handshake, ReadHead),
-	Handshake:  to(ReadHead, Closed),
-	ReadHead:   to(ReadBody, Connect, SendHead, Reply, Closed),
-	ReadBody:   to(Connect, SendHead, Reply, Closed),
-	Connect:    to(SendHead, Connect, Reply, Closed),
-	SendHead:   to(ReadResp, Connect, Reply, Closed),
-	ReadResp:   to(Body, Switch, ReadResp, Connect, Reply, Closed),
-	Body:       to(Idle, Linger, Closed),
-	Switch:     to(Tunnel, HalfClosed, Linger, Closed),
-	Tunnel:     to(HalfClosed, Linger, Closed),
-	HalfClosed: to(Linger, Closed),
-	Idle:       to(ReadHead, Closed),
-	Reply:      to(Idle, Linger, Closed),
-	Linger:     to(Closed),
-	Closed:     to(Free),
+// legal has, for each state, the set of states that may follow: 67 edges.
+var legal = [stateCount]uint32{
+	Free:        to(ProxyHeader, Handshake, Preread, ReadHead),
+	ProxyHeader: to(Handshake, Preread, ReadHead, Closed),
+	Handshake:   to(Preread, ReadHead, Linger, Closed),
+	Preread:     to(Connect, Reply, Closed),
+	ReadHead:    to(ReadBody, Connect, SendHead, Reply, Closed),
+	ReadBody:    to(Connect, SendHead, Reply, Closed),
+	Connect:     to(UpHandshake, SendHead, Switch, Tunnel, Connect, Reply, Linger, Closed),
+	UpHandshake: to(SendHead, Tunnel, Connect, Reply, Linger, Closed),
+	SendHead:    to(ReadResp, Connect, Reply, Closed),
+	ReadResp:    to(Body, Switch, ReadResp, Connect, Reply, Closed),
+	Body:        to(Idle, Linger, Closed),
+	Switch:      to(Tunnel, HalfClosed, Linger, Closed),
+	Tunnel:      to(HalfClosed, Linger, Closed),
+	HalfClosed:  to(Linger, Closed),
+	Idle:        to(ReadHead, Closed),
+	Reply:       to(Idle, Linger, Closed),
+	Linger:      to(Closed),
+	Closed:      to(Free),
 }
 
 // Legal reports whether a session may go from one state to the other.
