@@ -38,6 +38,9 @@ var (
 	metricSessions = gauge("sessions", "Client connections by the state they are in.", "state")
 	metricUpgrades = counter("upgrades_total", "Upgrade requests by how they ended.", "outcome")
 
+	metricHandshakes = counter("tls_handshakes_total", "TLS handshakes by the other side and by how they ended.",
+		"side", "outcome")
+
 	metricResponses = counter("responses_total", "Responses begun towards clients, by status class.", "class")
 
 	metricSessionCloses = counter("session_closes_total",
@@ -69,6 +72,8 @@ type plain struct {
 var plainCounters = []plain{
 	{gauge("tunnels", "Upgraded connections that are relayed now."),
 		func(c *observe.Counters) uint64 { return c.Tunnels }},
+	{gauge("tls_connections", "Connections of either side that carry TLS, past their handshake."),
+		func(c *observe.Counters) uint64 { return c.Secured }},
 	{counter("accepted_connections_total", "Client connections accepted."),
 		func(c *observe.Counters) uint64 { return c.Accepted }},
 	{counter("accept_errors_total", "Failed accepts."),
@@ -115,7 +120,7 @@ var processMetrics = []process{
 }
 
 var labelled = []metric{
-	metricBuild, metricSessions, metricUpgrades, metricResponses, metricSessionCloses, metricTunnelCloses,
+	metricBuild, metricSessions, metricUpgrades, metricHandshakes, metricResponses, metricSessionCloses, metricTunnelCloses,
 	metricTunnelBytes, metricHTTPBytes, metricShardTunnels, metricShardAccepted, metricLoopTurns, metricLoopWakes,
 	metricPeerTunnels, metricPeerConnections, metricPeerRequests, metricPeerFails, metricPeerAvailable,
 }
@@ -174,6 +179,11 @@ func (e emitter) totals(c *observe.Counters, stateNames []string) {
 	}
 	for outcome, n := range upgradesByOutcome(c) {
 		e.send(metricUpgrades, float64(n), outcome)
+	}
+	for side, byOutcome := range handshakes(c) {
+		for outcome, n := range byOutcome {
+			e.send(metricHandshakes, float64(n), side, outcome)
+		}
 	}
 	for class, n := range responsesByClass(c) {
 		e.send(metricResponses, float64(n), class)

@@ -29,30 +29,33 @@ type status struct {
 
 // numbers are one shard's counters, or the sum of all.
 type numbers struct {
-	Sessions             map[string]uint64 `json:"sessions"`
-	Tunnels              uint64            `json:"tunnels"`
-	Accepted             uint64            `json:"accepted"`
-	AcceptErrors         uint64            `json:"accept_errors"`
-	Requests             uint64            `json:"requests"`
-	Responses            map[string]uint64 `json:"responses"`
-	Upgrades             map[string]uint64 `json:"upgrades"`
-	SessionCloses        []closes          `json:"session_closes"`
-	TunnelCloses         []closes          `json:"tunnel_closes"`
-	TunnelBytesUp        uint64            `json:"tunnel_bytes_up"`
-	TunnelBytesDown      uint64            `json:"tunnel_bytes_down"`
-	HTTPBytesUp          uint64            `json:"http_bytes_up"`
-	HTTPBytesDown        uint64            `json:"http_bytes_down"`
-	UpstreamConnects     uint64            `json:"upstream_connects"`
-	UpstreamConnectFails uint64            `json:"upstream_connect_fails"`
-	UpstreamReuses       uint64            `json:"upstream_reuses"`
-	UpstreamIdle         uint64            `json:"upstream_idle"`
-	StaleEvents          uint64            `json:"stale_events"`
-	LoopTurns            uint64            `json:"loop_turns"`
-	LoopWakes            uint64            `json:"loop_wakes"`
-	BufsOut              uint64            `json:"bufs_out"`
-	BufBytes             uint64            `json:"buf_bytes"`
-	PipesOut             uint64            `json:"pipes_out"`
-	RequestsOut          uint64            `json:"requests_out"`
+	Sessions     map[string]uint64 `json:"sessions"`
+	Tunnels      uint64            `json:"tunnels"`
+	Accepted     uint64            `json:"accepted"`
+	AcceptErrors uint64            `json:"accept_errors"`
+	Requests     uint64            `json:"requests"`
+	Responses    map[string]uint64 `json:"responses"`
+	Upgrades     map[string]uint64 `json:"upgrades"`
+	// Handshakes are those of TLS, by the other side and by outcome.
+	Handshakes           map[string]map[string]uint64 `json:"tls_handshakes"`
+	Secured              uint64                       `json:"tls_connections"`
+	SessionCloses        []closes                     `json:"session_closes"`
+	TunnelCloses         []closes                     `json:"tunnel_closes"`
+	TunnelBytesUp        uint64                       `json:"tunnel_bytes_up"`
+	TunnelBytesDown      uint64                       `json:"tunnel_bytes_down"`
+	HTTPBytesUp          uint64                       `json:"http_bytes_up"`
+	HTTPBytesDown        uint64                       `json:"http_bytes_down"`
+	UpstreamConnects     uint64                       `json:"upstream_connects"`
+	UpstreamConnectFails uint64                       `json:"upstream_connect_fails"`
+	UpstreamReuses       uint64                       `json:"upstream_reuses"`
+	UpstreamIdle         uint64                       `json:"upstream_idle"`
+	StaleEvents          uint64                       `json:"stale_events"`
+	LoopTurns            uint64                       `json:"loop_turns"`
+	LoopWakes            uint64                       `json:"loop_wakes"`
+	BufsOut              uint64                       `json:"bufs_out"`
+	BufBytes             uint64                       `json:"buf_bytes"`
+	PipesOut             uint64                       `json:"pipes_out"`
+	RequestsOut          uint64                       `json:"requests_out"`
 }
 
 // closes is how many ended for one reason and side.
@@ -120,6 +123,7 @@ func numbersOf(c *observe.Counters, stateNames []string) numbers {
 		Sessions: sessionsByState(c, stateNames), Tunnels: c.Tunnels,
 		Accepted: c.Accepted, AcceptErrors: c.AcceptErrors,
 		Requests: c.Requests, Responses: responsesByClass(c), Upgrades: upgradesByOutcome(c),
+		Handshakes: handshakes(c), Secured: c.Secured,
 		SessionCloses: closesOf(&c.SessionCloses), TunnelCloses: closesOf(&c.TunnelCloses),
 		TunnelBytesUp: c.TunnelBytesUp, TunnelBytesDown: c.TunnelBytesDown,
 		HTTPBytesUp: c.HTTPBytesUp, HTTPBytesDown: c.HTTPBytesDown,
@@ -157,6 +161,17 @@ func upgradesByOutcome(c *observe.Counters) map[string]uint64 {
 	result := make(map[string]uint64, len(c.Upgrades))
 	for outcome, n := range c.Upgrades {
 		result[observe.Outcome(outcome).String()] = n
+	}
+	return result
+}
+
+// handshakes are the TLS handshakes by the other side and by outcome.
+func handshakes(c *observe.Counters) map[string]map[string]uint64 {
+	result := map[string]map[string]uint64{"client": {}, "upstream": {}}
+	for outcome := range c.Handshakes {
+		name := observe.HandshakeOutcome(outcome).String()
+		result["client"][name] = c.Handshakes[outcome][0]
+		result["upstream"][name] = c.Handshakes[outcome][1]
 	}
 	return result
 }

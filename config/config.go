@@ -34,6 +34,9 @@ type Config struct {
 	Main   Main
 	Events Events
 	HTTP   HTTP
+	Stream Stream
+	// LimitZones are the tables of limit_conn_zone, of http and stream.
+	LimitZones []*LimitZone
 	// Files are all files read, in the order of their first reading.
 	Files []SourceFile
 }
@@ -77,6 +80,8 @@ type Events struct {
 	WorkerConnections int
 	// Steering is how a new connection's shard is chosen (listen_steering, ours).
 	Steering Steering
+	// Handshakes bounds TLS handshakes (ssl_handshakes, ours).
+	Handshakes Handshakes
 }
 
 // HTTP is what the http context says.
@@ -88,8 +93,8 @@ type HTTP struct {
 	Upstreams []*Upstream
 	// Servers are in file order.
 	Servers []*Server
-	// Listeners are the distinct addresses of all listen directives, in the order
-	// of their first appearance.
+	// Listeners are the distinct addresses of all listen directives, those of stream
+	// among them, in the order of their first appearance.
 	Listeners []*Listener
 	// CaptureNames are the names of all named captures of all regular expressions,
 	// sorted, without duplicates: each of them is a variable in every text.
@@ -125,6 +130,9 @@ type Listener struct {
 	// Servers listen here, in file order; Default is one of them.
 	Servers []*Server
 	Options ListenOptions
+	// SSL has every connection begin with a TLS handshake, ProxyProtocol with the header of
+	// the PROXY protocol, before it.
+	SSL, ProxyProtocol bool
 }
 
 // ListenOptions are the parameters of a listen directive that belong to the
@@ -178,6 +186,8 @@ type Server struct {
 	Return *Return
 	// TryFiles is for requests that no location matches; nil if not written.
 	TryFiles *TryFiles
+	// Stream is set for a server of the stream context, which has no locations.
+	Stream *StreamServer
 }
 
 // NameKind says how a server name matches.
@@ -273,9 +283,11 @@ type ProxyPass struct {
 	Text string
 	// Variables says that Text contains variables; then nothing below is set.
 	Variables bool
+	// TLS says that the URL begins with https://.
+	TLS bool
 	// Upstream is where the requests go. It is one of HTTP.Upstreams.
 	Upstream *Upstream
-	// Host is $proxy_host: the host as written, with ":port" unless it is 80.
+	// Host is $proxy_host: the host as written, with ":port" unless it is 80, or 443 with TLS.
 	Host string
 	// Port is $proxy_port.
 	Port string

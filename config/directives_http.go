@@ -10,7 +10,7 @@ func httpDirectives() []Directive {
 		},
 		{
 			Name: "listen", Contexts: CtxServer, Default: "*:80, or *:8000 if not root",
-			Args: "address[:port[-port]] | port[-port] | unix:path [default_server] [reuseport] [shared] [backlog=number] " +
+			Args: "address[:port[-port]] | port[-port] | unix:path [default_server] [ssl] [proxy_protocol] [reuseport] [shared] [backlog=number] " +
 				"[rcvbuf=size] [sndbuf=size] [so_keepalive=on|off|[idle]:[interval]:[count]] [deferred] " +
 				"[fastopen=number] [ipv6only=on|off] [bind]",
 			Doc: "An address that the server answers on.",
@@ -18,7 +18,7 @@ func httpDirectives() []Directive {
 				"10 to 15 s, each at times of its own, and given up after 240 s; values in so_keepalive hold for all " +
 				"alike. A second process on the same address is an error unless both say shared (not in nginx). " +
 				"reuseport changes nothing: every shard has its own socket. http2 has no effect, quic leaves the " +
-				"listener out, ssl and proxy_protocol are refused. A range has at most 1000 ports.",
+				"listener out. A range has at most 1000 ports.",
 			min: 1, max: -1, repeat: true, read: readListen,
 		},
 		{

@@ -86,7 +86,7 @@ func mainDirectives() []Directive {
 			form: block, phase: phaseDescend, read: readHTTP,
 		},
 		{
-			Name: "include", Contexts: ctxNginx &^ (CtxStream | CtxMail), Args: "file | mask",
+			Name: "include", Contexts: ctxNginx &^ CtxMail, Args: "file | mask",
 			Doc: "Reads the file, or all files that match the mask, in its place. Also allowed in map.",
 			min: 1, max: 1, repeat: true, form: anyShape, read: readStrayInclude,
 		},

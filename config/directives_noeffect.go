@@ -72,14 +72,11 @@ func noEffectDirectives() []Directive {
 			proxy_cache_revalidate proxy_cache_use_stale proxy_cache_valid proxy_no_cache`},
 		{ctxAll, "of the fields that steer nginx only X-Accel-Buffering is heard, which changes no byte", `
 			proxy_ignore_headers`},
-		{ctxAll, "TLS to the upstream is not in this version, and proxy_pass https:// is refused", `
-			proxy_ssl_certificate proxy_ssl_certificate_cache proxy_ssl_certificate_key proxy_ssl_ciphers
-			proxy_ssl_conf_command proxy_ssl_crl proxy_ssl_key_log proxy_ssl_name proxy_ssl_password_file
-			proxy_ssl_protocols proxy_ssl_server_name proxy_ssl_session_reuse proxy_ssl_trusted_certificate
-			proxy_ssl_verify proxy_ssl_verify_depth`},
-		{CtxHTTP | CtxServer, "TLS is not in this version, and listen ... ssl is refused", `ssl_buffer_size
-			ssl_ciphers ssl_dhparam ssl_early_data ssl_ecdh_curve ssl_prefer_server_ciphers ssl_protocols
-			ssl_session_cache ssl_session_ticket_key ssl_session_tickets ssl_session_timeout`},
+		{proxySSLPlaces, "certificates are kept until their files change", `proxy_ssl_certificate_cache`},
+		{sslPlaces, "certificates are kept until their files change", `ssl_certificate_cache`},
+		{sslPlaces, "certificates are sent as they are", `ssl_certificate_compression`},
+		{sslPlaces, "responses are not fetched from the authority", `ssl_stapling_responder ssl_stapling_verify`},
+		{sslPlaces, "authorities are not asked about clients", `ssl_ocsp_cache ssl_ocsp_responder`},
 	})
 	for _, name := range []string{"resolver", "resolver_timeout"} {
 		all = append(all, Directive{

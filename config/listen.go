@@ -19,6 +19,9 @@ type listen struct {
 	// optionsSet says that an option of the socket was written: that may be done in
 	// one server per address only.
 	optionsSet bool
+	// ssl and proxyProtocol are no options of the socket: any server may write them, and
+	// they hold for all that share the address.
+	ssl, proxyProtocol bool
 }
 
 func defaultListenOptions() ListenOptions {
@@ -120,8 +123,18 @@ func (l *level) listenParameter(ln *listen, n *node, arg string) bool {
 		ln.isDefault = true
 		return true
 	}
-	if arg == "http2" {
-		l.add(Warning, n.Position, "", `"http2" of "listen" has no effect: clients are answered in HTTP/1.1`)
+	switch arg {
+	case "ssl":
+		ln.ssl = true
+		return true
+	case "proxy_protocol":
+		ln.proxyProtocol = true
+		return true
+	case "http2", "spdy":
+		if !l.warned["listen http2"] {
+			l.warned["listen http2"] = true
+			l.add(Warning, n.Position, "", `%q of "listen" has no effect: clients are answered in HTTP/1.1`, arg)
+		}
 		return true
 	}
 	name, value, hasValue := strings.Cut(arg, "=")
@@ -145,12 +158,10 @@ func (l *level) listenParameter(ln *listen, n *node, arg string) bool {
 // listenRefused are the parameters that would change who may connect or what a
 // connection carries.
 var listenRefused = map[string]string{
-	"ssl":            "TLS is not in this version: let a terminator in front of holdfast do it",
-	"proxy_protocol": "the PROXY protocol is not in this version",
-	"setfib":         "it exists on FreeBSD only; remove it",
-	"accept_filter":  "it exists on FreeBSD only; write deferred",
-	"multipath":      "remove it",
-	"protocol":       "remove it",
+	"setfib":        "it exists on FreeBSD only; remove it",
+	"accept_filter": "it exists on FreeBSD only; write deferred",
+	"multipath":     "remove it",
+	"protocol":      "remove it",
 }
 
 type listenParam struct {

@@ -43,6 +43,9 @@ func (l *loader) buildListeners() {
 					owners[li] = &listenerOwners{}
 					l.cfg.HTTP.Listeners = append(l.cfg.HTTP.Listeners, li)
 				}
+				if !l.sameContext(li, sl.server, ln) {
+					continue
+				}
 				li.Servers = append(li.Servers, sl.server)
 				sl.server.Listeners = append(sl.server.Listeners, li)
 				l.claim(li, owners[li], sl.server, ln)
@@ -51,11 +54,14 @@ func (l *loader) buildListeners() {
 	}
 	for _, li := range l.cfg.HTTP.Listeners {
 		l.checkNames(li)
+		l.checkStreamSharing(li)
 	}
 }
 
 // claim applies to a listener what one server's listen directive says about it.
 func (l *loader) claim(li *Listener, owner *listenerOwners, server *Server, ln *listen) {
+	li.SSL = li.SSL || ln.ssl
+	li.ProxyProtocol = li.ProxyProtocol || ln.proxyProtocol
 	if ln.optionsSet {
 		if owner.options.Line > 0 {
 			l.add(Error, ln.Position, "write them in one server only; the first are at "+owner.options.String(),

@@ -47,6 +47,8 @@ type Options struct {
 	// text with variables and says what is wrong with it, for example an unknown
 	// variable.
 	CheckText func(names []string) func(text string) error
+	// CheckStreamText is CheckText for the stream context.
+	CheckStreamText func(names []string) func(text string) error
 }
 
 // Load reads the configuration file at path and everything it includes.
@@ -85,12 +87,9 @@ type loader struct {
 	broken    map[string]bool
 	brokenAny bool
 
-	formats   map[string]*LogFormat
-	upstreams map[string]*Upstream // by lower-case name
-	implicit  []*Upstream
+	*scope
+	bothContexts
 	resolved  map[string][]netip.Addr
-	captures  map[string]bool
-	texts     []textUse
 	listensOf []serverListens
 	resolvers []*node
 	// variablePass is the first proxy_pass with variables.
@@ -98,13 +97,6 @@ type loader struct {
 	// refusedIn holds the servers with refused statements: of them nothing may be
 	// concluded from an absence either.
 	refusedIn map[*Server]bool
-}
-
-// textUse is a text with variables and where it is.
-type textUse struct {
-	at        Position
-	directive string
-	text      string
 }
 
 func newLoader(opt Options) *loader {
@@ -120,18 +112,19 @@ func newLoader(opt Options) *loader {
 	if opt.Geteuid == nil {
 		opt.Geteuid = os.Geteuid
 	}
-	return &loader{
+	l := &loader{
 		report:    report{known: map[Problem]bool{}, warned: map[string]bool{}},
 		opt:       opt,
 		index:     newDirectiveIndex(),
 		cfg:       &Config{},
 		broken:    map[string]bool{},
-		formats:   map[string]*LogFormat{},
-		upstreams: map[string]*Upstream{},
 		resolved:  map[string][]netip.Addr{},
-		captures:  map[string]bool{},
 		refusedIn: map[*Server]bool{},
+
+		bothContexts: bothContexts{http: newScope(), stream: newScope()},
 	}
+	l.scope = &l.http
+	return l
 }
 
 func (l *loader) load(name, text string) (*Config, []Problem) {
@@ -176,34 +169,19 @@ func (l *loader) finish() {
 		m.PID = l.path("logs/holdfast.pid")
 	}
 	l.cfg.Files = l.files
-	l.cfg.HTTP.Upstreams = append(l.cfg.HTTP.Upstreams, l.implicit...)
-	l.cfg.HTTP.CaptureNames = sortedKeys(l.captures)
+	l.closeScopes()
 	if l.brokenAny {
 		return
 	}
 	l.buildListeners()
 	l.checkSteering()
+	l.checkSSL()
 	l.checkNamed()
 	l.checkResolvers()
-	l.checkTexts()
-}
-
-// checkTexts passes every text with variables to the caller's check.
-func (l *loader) checkTexts() {
-	if l.opt.CheckText == nil {
-		return
-	}
-	names := slices.Clone(l.cfg.HTTP.CaptureNames)
-	for _, m := range l.cfg.HTTP.Maps {
-		names = append(names, m.Name)
-	}
-	slices.Sort(names)
-	check := l.opt.CheckText(slices.Compact(names))
-	for _, use := range l.texts {
-		if err := check(use.text); err != nil {
-			l.errorf(use.at, "%s: %v", use.directive, err)
-		}
-	}
+	l.checkStreamResolvers()
+	l.checkLimits()
+	l.checkTexts(&l.http, l.opt.CheckText)
+	l.checkTexts(&l.stream, l.opt.CheckStreamText)
 }
 
 // path joins a relative path of a log or pid file to the prefix.

@@ -73,7 +73,7 @@ func combinedFormat() *LogFormat {
 
 func (l *loader) defineFormat(f *LogFormat) {
 	l.formats[f.Name] = f
-	l.cfg.HTTP.LogFormats = append(l.cfg.HTTP.LogFormats, f)
+	l.logFormats = append(l.logFormats, f)
 }
 
 func readLogFormat(l *level, n *node) {

@@ -22,11 +22,12 @@ func readMap(l *level, n *node) {
 	}
 	l.checkMasks(m)
 	// As in nginx, the last map of a variable counts.
-	maps := slices.DeleteFunc(l.cfg.HTTP.Maps, func(other *Map) bool { return other.Name == m.Name })
-	if len(maps) < len(l.cfg.HTTP.Maps) {
+	before := len(l.maps)
+	maps := slices.DeleteFunc(l.maps, func(other *Map) bool { return other.Name == m.Name })
+	if len(maps) < before {
 		l.add(Warning, n.Position, "choose another name", "this map replaces an earlier one of %q", n.args[1])
 	}
-	l.cfg.HTTP.Maps = append(maps, m)
+	l.scope.maps = append(maps, m)
 }
 
 // mapLine reads one line: a parameter of the map, or a pattern and its value.

@@ -18,7 +18,7 @@ nginx.conf:1: error: unknown directive "worker_proceses"; did you mean worker_pr
 		{"unknown word like nothing", "frobnicate on;", `
 nginx.conf:1: error: unknown directive "frobnicate"`},
 		{"wrong place", "listen 80;", `
-nginx.conf:1: error: "listen" directive is not allowed here; its place is: server`},
+nginx.conf:1: error: "listen" directive is not allowed here; its place is: server, stream server`},
 		{"arguments", "pid;", `
 nginx.conf:1: error: invalid number of arguments in "pid" directive; write: pid file;`},
 		{"flag", inHTTP("tcp_nodelay yes;"), `
@@ -52,8 +52,8 @@ nginx.conf:3: error: "fastcgi_pass" is not supported; use proxy_pass to a server
 nginx.conf:4: error: "random_index" is not supported; files are only read, and sent as they are; remove it`},
 		{"known to nginx, without a row", inServer("perl_set $a b;\nreturn 204;"), `
 nginx.conf:3: error: "perl_set" is not supported; it is not in this version; remove it`},
-		{"refused block is not entered", "stream { server { listen 1; frob x; } }", `
-nginx.conf:1: error: "stream" is not supported; holdfast proxies HTTP and WebSockets only`},
+		{"refused block is not entered", "mail { server { listen 1; frob x; } }", `
+nginx.conf:1: error: "mail" is not supported; holdfast proxies HTTP, WebSockets and plain streams only`},
 		{"root beside alias", inServer("location /a/ {\nroot /x;\nalias /y/;\n}\nlocation @b { alias /z; }"), `
 nginx.conf:5: error: "alias" beside the "root" at /etc/h/nginx.conf:4; remove one of the two
 nginx.conf:7: error: "alias" cannot be used in a named location; write root`},

@@ -10,11 +10,6 @@ func readProxyPass(l *level, n *node) {
 	pass := &ProxyPass{Position: n.Position, Text: n.args[0]}
 	// Whatever is wrong with it: the location meant to answer.
 	l.location.ProxyPass = pass
-	if len(pass.Text) >= 8 && strings.EqualFold(pass.Text[:8], "https://") {
-		l.add(Error, n.Position, "write http://; TLS to the upstream is not in this version",
-			"\"proxy_pass\" to https:// is not supported")
-		return
-	}
 	if strings.Contains(pass.Text, "$") {
 		pass.Variables = true
 		if l.variablePass == nil {
@@ -23,11 +18,13 @@ func readProxyPass(l *level, n *node) {
 		l.text(n.Position, n.name, pass.Text)
 		return
 	}
-	if len(pass.Text) < 7 || !strings.EqualFold(pass.Text[:7], "http://") {
+	scheme, rest, _ := strings.Cut(pass.Text, "://")
+	pass.TLS = strings.EqualFold(scheme, "https")
+	if !pass.TLS && !strings.EqualFold(scheme, "http") || rest == "" && !strings.HasSuffix(pass.Text, "://") {
 		l.add(Error, n.Position, "write: proxy_pass http://ADDRESS;", "invalid URL prefix in %q", pass.Text)
 		return
 	}
-	authority := l.splitProxyURL(pass, n, pass.Text[7:])
+	authority := l.splitProxyURL(pass, n, rest)
 	switch l.location.Modifier {
 	case Regex, RegexCaseless, NamedLocation:
 		if pass.HasURI {
@@ -79,10 +76,13 @@ func (l *level) proxyUpstream(pass *ProxyPass, n *node, authority string) {
 				"upstream %q may not have port %s", host, port)
 			return
 		}
-		pass.Upstream, pass.Host, pass.Port = u, host, "80"
+		pass.Upstream, pass.Host, pass.Port = u, host, defaultProxyPort(pass)
 		return
 	}
-	pass.Host, pass.Port = proxyHost(authority, host, port)
+	pass.Host, pass.Port = proxyHost(authority, host, port, defaultProxyPort(pass))
+	if pass.TLS && port == "" && !strings.HasPrefix(authority, "unix:") {
+		authority += ":443" // a group of its own beside the one of http://
+	}
 	key = strings.ToLower(authority)
 	if u := l.upstreams[key]; u != nil {
 		pass.Upstream = u
@@ -105,16 +105,25 @@ func (l *level) proxyUpstream(pass *ProxyPass, n *node, authority string) {
 	pass.Upstream = u
 }
 
-// proxyHost is what $proxy_host and $proxy_port are for an address.
-func proxyHost(authority, host, port string) (string, string) {
+// defaultProxyPort is the port of a URL that names none.
+func defaultProxyPort(pass *ProxyPass) string {
+	if pass.TLS {
+		return "443"
+	}
+	return "80"
+}
+
+// proxyHost is what $proxy_host and $proxy_port are for an address; usual is the port
+// that a URL need not name.
+func proxyHost(authority, host, port, usual string) (string, string) {
 	if strings.HasPrefix(authority, "unix:") {
 		return "localhost", ""
 	}
 	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() {
 		host = "[" + host + "]"
 	}
-	if port == "" || port == "80" {
-		return host, "80"
+	if port == "" || port == usual {
+		return host, usual
 	}
 	return host + ":" + port, port
 }

@@ -86,6 +86,18 @@ type Settings struct {
 	TunnelSendTimeout time.Duration
 
 	Proxy ProxySettings
+	// SSL are values of the server, the same in all its locations.
+	SSL SSLSettings
+
+	// Limits are inherited like every other value.
+	Limits LimitSettings
+	// Access are the allow and deny of a level, in file order; a level that has any
+	// inherits none.
+	Access []AccessRule
+	Stream StreamSettings
+	RealIP RealIPSettings
+	// ProxyProtocolTimeout bounds the wait for the header of the PROXY protocol.
+	ProxyProtocolTimeout time.Duration
 }
 
 // ProxySettings are the proxy_* values.
@@ -128,6 +140,10 @@ type ProxySettings struct {
 	PassTrailers bool
 	// InterceptErrors lets ErrorPages answer for an upstream, too.
 	InterceptErrors bool
+
+	SSL ProxySSLSettings
+	// ProxyProtocol is the version of the header that goes to the upstream first: 0 for none, 1 or 2.
+	ProxyProtocol uint8
 
 	// RedirectOff turns off the rewriting of Location and Refresh (proxy_redirect
 	// off). Otherwise the URL of proxy_pass is replaced by the location's prefix,
@@ -198,6 +214,8 @@ func defaultSettings() Settings {
 		DefaultType:              "text/plain",
 		TunnelSendTimeout:        240 * time.Second,
 		Files:                    defaultFileSettings(),
+		Limits:                   defaultLimitSettings(),
+		Stream:                   defaultStreamSettings(),
 		Proxy: ProxySettings{
 			HTTPMinor:        1,
 			ConnectTimeout:   60 * time.Second,
@@ -208,6 +226,9 @@ func defaultSettings() Settings {
 			RequestBuffering: true,
 			Buffering:        true,
 			BuffersSize:      64 << 10,
+			SSL:              defaultProxySSL(),
 		},
+		SSL:    defaultSSL(),
+		RealIP: defaultRealIP(), ProxyProtocolTimeout: proxyHeaderTimeout,
 	}
 }

@@ -9,8 +9,8 @@ import (
 // Context is a set of places where a directive may be written.
 type Context uint16
 
-// The contexts. The last four exist in nginx only: blocks of these names are
-// refused, and the directives in them with it.
+// The contexts. If, limit_except and mail exist in nginx only: blocks of these names
+// are refused, and the directives in them with it.
 const (
 	CtxMain Context = 1 << iota
 	CtxEvents
@@ -22,15 +22,18 @@ const (
 	CtxLimitExcept
 	CtxStream
 	CtxMail
+	CtxStreamServer
+	CtxStreamUpstream
 
 	// ctxAll is where most settings go.
 	ctxAll = CtxHTTP | CtxServer | CtxLocation
 	// ctxNginx is any place in nginx; for words that are refused everywhere.
-	ctxNginx = CtxMail<<1 - 1
+	ctxNginx = CtxStreamUpstream<<1 - 1
 )
 
 var contextNames = []string{
 	"main", "events", "http", "server", "location", "upstream", "if", "limit_except", "stream", "mail",
+	"stream server", "stream upstream",
 }
 
 // String lists the contexts, separated by ", ".
@@ -114,7 +117,9 @@ func Directives() []Directive {
 		mainDirectives(), httpDirectives(), fileDirectives(), answerDirectives(), clientDirectives(),
 		requestDirectives(), proxyDirectives(), bufferDirectives(), proxyFailureDirectives(),
 		upstreamDirectives(), noEffectDirectives(), refusedDirectives(),
+		streamDirectives(), limitDirectives(), realIPDirectives(), sslDirectives(), proxySSLDirectives(),
 	)
+	widenToStream(all)
 	slices.SortStableFunc(all, func(a, b Directive) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.Contexts, b.Contexts))
 	})

@@ -55,7 +55,9 @@ func defaultUpstream(at Position, name string) *Upstream {
 	}
 }
 
-func readUpstream(l *level, n *node) {
+func readUpstream(l *level, n *node) { l.readUpstreamBlock(n, CtxUpstream) }
+
+func (l *level) readUpstreamBlock(n *node, ctx Context) {
 	u := defaultUpstream(n.Position, n.args[0])
 	key := strings.ToLower(u.Name)
 	if first := l.upstreams[key]; first != nil {
@@ -64,8 +66,8 @@ func readUpstream(l *level, n *node) {
 		return
 	}
 	l.upstreams[key] = u
-	l.cfg.HTTP.Upstreams = append(l.cfg.HTTP.Upstreams, u)
-	inner := l.inner(CtxUpstream)
+	l.blocks = append(l.blocks, u)
+	inner := l.inner(ctx)
 	inner.upstream = u
 	inner.walk(n.block)
 	switch {

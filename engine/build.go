@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"holdfast/config"
+	"holdfast/limit"
 	"holdfast/route"
 	"holdfast/shard"
 	"holdfast/upstream"
@@ -17,6 +18,9 @@ type builder struct {
 	compiler *route.Compiler
 	registry *upstream.Registry
 	policies *shard.Policies
+	// stream compiles the texts of the stream context, compiler those of http.
+	stream     *route.Compiler
+	streamLogs map[*config.LogFormat]*route.StreamLog
 	logFiles []string // by number
 	formats  map[*config.LogFormat]*route.LogFormat
 	shared   compiled
@@ -25,6 +29,19 @@ type builder struct {
 	listens  map[*config.Listener]int
 	sn       *shard.Snapshot
 	problems []config.Problem
+}
+
+// Shared is what outlives a configuration: what it numbers and counts goes on under the
+// next one.
+type Shared struct {
+	Registry *upstream.Registry
+	Policies *shard.Policies
+	Zones    *limit.Zones
+}
+
+// NewShared returns a Shared in which nothing is counted yet.
+func NewShared() Shared {
+	return Shared{Registry: upstream.NewRegistry(), Policies: &shard.Policies{}, Zones: &limit.Zones{}}
 }
 
 // Built is a compiled configuration.
@@ -36,10 +53,13 @@ type Built struct {
 
 // Build compiles cfg. The problems are what only compiling shows; with an error among
 // them the result is nil.
-func Build(cfg *config.Config, p route.Process, reg *upstream.Registry, ps *shard.Policies) (*Built, []config.Problem) {
-	b := newBuilder(cfg, p, reg, ps)
-	b.maps()
+func Build(cfg *config.Config, p route.Process, shared Shared) (*Built, []config.Problem) {
+	b := newBuilder(cfg, p, shared)
+	b.maps(b.compiler, cfg.HTTP.Maps)
+	b.maps(b.stream, cfg.Stream.Maps)
+	b.zones(shared.Zones)
 	b.upstreams()
+	b.streamUpstreams()
 	b.listeners()
 	b.servers()
 	if config.HasErrors(b.problems) {
@@ -48,22 +68,25 @@ func Build(cfg *config.Config, p route.Process, reg *upstream.Registry, ps *shar
 	return &Built{Snapshot: b.sn, LogFiles: b.logFiles}, b.problems
 }
 
-func newBuilder(cfg *config.Config, p route.Process, reg *upstream.Registry, ps *shard.Policies) *builder {
+func newBuilder(cfg *config.Config, p route.Process, shared Shared) *builder {
 	return &builder{
-		cfg: cfg, registry: reg, policies: ps,
+		cfg: cfg, registry: shared.Registry, policies: shared.Policies,
+		stream: newStreamCompiler(cfg, p), streamLogs: map[*config.LogFormat]*route.StreamLog{},
 		compiler: route.NewCompiler(p, cfg.HTTP.CaptureNames),
 		formats:  map[*config.LogFormat]*route.LogFormat{},
 		shared:   newCompiled(),
 		version:  p.Version,
 		groups:   map[*config.Upstream]int{},
 		listens:  map[*config.Listener]int{},
-		sn:       &shard.Snapshot{GroupByName: map[string]*upstream.Group{}},
+		sn:       &shard.Snapshot{
+			GroupByName: map[string]*upstream.Group{}, StreamGroupByName: map[string]*upstream.Group{},
+		},
 	}
 }
 
 // Check reports what only compiling cfg shows, and keeps nothing.
 func Check(cfg *config.Config) []config.Problem {
-	_, problems := Build(cfg, route.Process{}, upstream.NewRegistry(), &shard.Policies{})
+	_, problems := Build(cfg, route.Process{}, NewShared())
 	return problems
 }
 
@@ -89,9 +112,9 @@ func (b *builder) fail(at config.Position, err error) {
 	}
 }
 
-func (b *builder) maps() {
+func (b *builder) maps(c *route.Compiler, maps []*config.Map) {
 	var specs []route.MapSpec
-	for _, m := range b.cfg.HTTP.Maps {
+	for _, m := range maps {
 		spec := route.MapSpec{
 			Source: m.Source, Name: m.Name, Default: m.Default, Hostnames: m.Hostnames, Volatile: m.Volatile,
 		}
@@ -100,10 +123,10 @@ func (b *builder) maps() {
 		}
 		specs = append(specs, spec)
 	}
-	for _, err := range b.compiler.DefineMaps(specs) {
-		at := b.cfg.HTTP.Maps[err.Map].Position
+	for _, err := range c.DefineMaps(specs) {
+		at := maps[err.Map].Position
 		if err.Entry >= 0 {
-			at = b.cfg.HTTP.Maps[err.Map].Entries[err.Entry].Position
+			at = maps[err.Map].Entries[err.Entry].Position
 		}
 		b.fail(at, err)
 	}
@@ -111,19 +134,7 @@ func (b *builder) maps() {
 
 func (b *builder) upstreams() {
 	for i, u := range b.cfg.HTTP.Upstreams {
-		spec := upstream.GroupSpec{
-			Name: u.Name, Keepalive: u.Keepalive, KeepaliveRequests: int(u.KeepaliveRequests),
-			KeepaliveTimeoutMs: ms(u.KeepaliveTimeout), KeepaliveTimeMs: ms(u.KeepaliveTime),
-		}
-		for _, s := range u.Servers {
-			for _, a := range s.Addrs {
-				spec.Servers = append(spec.Servers, upstream.ServerSpec{
-					Name: a.String(), Addr: a.IP, Unix: a.Unix, Weight: s.Weight, MaxFails: s.MaxFails,
-					FailTimeoutMs: ms(s.FailTimeout), Down: s.Down, Backup: s.Backup,
-				})
-			}
-		}
-		g, err := upstream.NewGroup(b.registry, spec)
+		g, err := upstream.NewGroup(b.registry, groupSpec(u))
 		if err != nil {
 			b.fail(u.Position, err)
 			g = &upstream.Group{}
@@ -132,6 +143,22 @@ func (b *builder) upstreams() {
 		b.sn.Groups = append(b.sn.Groups, g)
 		b.sn.GroupByName[u.Name] = g
 	}
+}
+
+func groupSpec(u *config.Upstream) upstream.GroupSpec {
+	spec := upstream.GroupSpec{
+		Name: u.Name, Keepalive: u.Keepalive, KeepaliveRequests: int(u.KeepaliveRequests),
+		KeepaliveTimeoutMs: ms(u.KeepaliveTimeout), KeepaliveTimeMs: ms(u.KeepaliveTime),
+	}
+	for _, s := range u.Servers {
+		for _, a := range s.Addrs {
+			spec.Servers = append(spec.Servers, upstream.ServerSpec{
+				Name: a.String(), Addr: a.IP, Unix: a.Unix, Weight: s.Weight, MaxFails: s.MaxFails,
+				FailTimeoutMs: ms(s.FailTimeout), Down: s.Down, Backup: s.Backup,
+			})
+		}
+	}
+	return spec
 }
 
 func (b *builder) listeners() {
@@ -162,6 +189,7 @@ func (b *builder) servers() {
 			b.fail(s.Position, err)
 		}
 	}
+	b.streamServers(table)
 	b.sn.Table = table.Table()
 }
 

@@ -62,8 +62,9 @@ http {
 
 func TestBuildSettings(t *testing.T) {
 	cfg := load(t, everything)
-	policies := &shard.Policies{}
-	b := newBuilder(cfg, route.Process{}, upstream.NewRegistry(), policies)
+	shared := NewShared()
+	policies := shared.Policies
+	b := newBuilder(cfg, route.Process{}, shared)
 	location := cfg.HTTP.Servers[0].Locations[0]
 	got := b.settings(&location.Settings, location.Position)
 	want := route.Settings{
@@ -137,7 +138,7 @@ func TestBuildSettings(t *testing.T) {
 // a field that is not translated shows.
 func TestEverySettingIsTranslated(t *testing.T) {
 	cfg := load(t, everything)
-	b := newBuilder(cfg, route.Process{}, upstream.NewRegistry(), &shard.Policies{})
+	b := newBuilder(cfg, route.Process{}, NewShared())
 	written := cfg.HTTP.Servers[0].Locations[0]
 	untouched := config.Settings{}
 	got := reflect.ValueOf(b.settings(&written.Settings, written.Position))
@@ -156,7 +157,7 @@ func TestEverySettingIsTranslated(t *testing.T) {
 
 func TestTunnelTimeoutsOnlyWhereWritten(t *testing.T) {
 	cfg := load(t, "http { server { listen 1; location / { proxy_pass http://127.0.0.1:1; } } }")
-	b := newBuilder(cfg, route.Process{}, upstream.NewRegistry(), &shard.Policies{})
+	b := newBuilder(cfg, route.Process{}, NewShared())
 	location := cfg.HTTP.Servers[0].Locations[0]
 	got := b.settings(&location.Settings, location.Position)
 	if got.ReadTimeout != 60_000 || got.TunnelReadTimeout != 0 || got.TunnelSendTimeout != 0 {
@@ -169,7 +170,7 @@ func TestTunnelTimeoutsOnlyWhereWritten(t *testing.T) {
 
 func TestBuildSnapshot(t *testing.T) {
 	cfg := load(t, everything)
-	built, problems := Build(cfg, route.Process{}, upstream.NewRegistry(), &shard.Policies{})
+	built, problems := Build(cfg, route.Process{}, NewShared())
 	if built == nil {
 		t.Fatal(problems)
 	}
@@ -232,7 +233,7 @@ func TestBuildProblemsSayWhere(t *testing.T) {
 func TestBuildContent(t *testing.T) {
 	cfg := load(t, `http { root /srv; server { listen 1; server_name a;
 		try_files $uri =404; error_page 404 /x; location /a/ { alias /b/; internal; location /a/c/ { try_files $uri /d; } } } }`)
-	built, problems := Build(cfg, route.Process{Version: "1.2"}, upstream.NewRegistry(), &shard.Policies{})
+	built, problems := Build(cfg, route.Process{Version: "1.2"}, NewShared())
 	if built == nil {
 		t.Fatal(problems)
 	}
@@ -261,7 +262,7 @@ func TestServerTokens(t *testing.T) {
 		"": "", "server_tokens off;": "", "server_tokens on;": "holdfast/1.2", `server_tokens "x y";`: "x y",
 	} {
 		cfg := load(t, "http { server { listen 1; "+text+" } }")
-		b := newBuilder(cfg, route.Process{Version: "1.2"}, upstream.NewRegistry(), &shard.Policies{})
+		b := newBuilder(cfg, route.Process{Version: "1.2"}, NewShared())
 		if got := b.serverName(&cfg.HTTP.Servers[0].Settings); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
@@ -276,7 +277,7 @@ func TestServerTokens(t *testing.T) {
 func TestBuildShares(t *testing.T) {
 	cfg := load(t, `http { error_page 404 /x; add_header A b; early_hints 1;
 		server { listen 1; location /a { } location /b { expires 1h; } } }`)
-	b := newBuilder(cfg, route.Process{}, upstream.NewRegistry(), &shard.Policies{})
+	b := newBuilder(cfg, route.Process{}, NewShared())
 	b.servers()
 	if n := []int{len(b.shared.errorPages), len(b.shared.earlyHints), len(b.shared.types), len(b.shared.headers)}; !reflect.DeepEqual(n,
 		[]int{1, 1, 1, 2}) {

@@ -38,8 +38,7 @@ type engine struct {
 	opt       Options
 	cfg       *config.Config
 	budget    budget
-	registry  *upstream.Registry
-	policies  *shard.Policies
+	shared    Shared
 	built     *Built
 	logs      *admin.Logs
 	logger    *admin.Logger
@@ -67,7 +66,7 @@ func Run(ctx context.Context, opt Options) error {
 		opt.Stderr = os.Stderr
 	}
 	e := &engine{
-		opt: opt, cfg: opt.Config, registry: upstream.NewRegistry(), policies: &shard.Policies{}, started: time.Now(),
+		opt: opt, cfg: opt.Config, shared: NewShared(), started: time.Now(),
 		scavenger: newScavenger(),
 	}
 	e.logs = admin.NewLogs(opt.Stderr)
@@ -92,7 +91,7 @@ func (e *engine) assemble() error {
 	n := e.shardCount()
 	hostname, _ := os.Hostname()
 	process := route.Process{PID: os.Getpid(), Hostname: hostname, Version: e.opt.Version}
-	built, _ := Build(e.cfg, process, e.registry, e.policies)
+	built, _ := Build(e.cfg, process, e.shared)
 	if built == nil {
 		return errors.New("the configuration was not checked before it was run")
 	}
@@ -155,7 +154,7 @@ func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 	for i := range n {
 		sh, err := shard.New(shard.Options{
 			Index: i, SessionsMax: e.budget.sessionsMax, InFlightMax: inFlightPerCore, PipesMax: e.budget.pipesMax,
-			Policies: e.policies, Peers: e.registry, Snapshot: e.built.Snapshot, Logs: sinks, Errors: errorLog,
+			Policies: e.shared.Policies, Peers: e.shared.Registry, Snapshot: e.built.Snapshot, Logs: sinks, Errors: errorLog,
 			ErrorLevel: errorLog.level, NextID: func() uint64 { return e.nextID.Add(1) }, Pid: os.Getpid(),
 			Quiet: e.scavenger.notice, Load: e.steering.Load(i),
 		}, e.sockets.tcp[i])

@@ -60,7 +60,7 @@ func (e *engine) Info() admin.Info {
 	for _, g := range e.built.Snapshot.Groups {
 		groups[g.Name] = g
 	}
-	for _, p := range e.registry.AppendPeers(nil) {
+	for _, p := range e.shared.Registry.AppendPeers(nil) {
 		g := groups[p.Group]
 		info.Peers = append(info.Peers, admin.PeerInfo{
 			Group: p.Group, Name: p.Name, Tunnels: p.Tunnels.Load(), Connections: p.Connections.Load(),

@@ -11,9 +11,10 @@ const (
 	EventTimeout                      // a timer of ours ran out while this side was waited for
 	EventRefused                      // the connection was refused
 	EventShutdown                     // we ended
+	EventTruncated                    // the peer ended the connection, but not the stream of TLS in it
 )
 
-var eventNames = [...]string{"", "fin", "read_failed", "write_failed", "timeout", "refused", "shutdown"}
+var eventNames = [...]string{"", "fin", "read_failed", "write_failed", "timeout", "refused", "shutdown", "truncated"}
 
 // Trail is the first four events of a session's sockets, oldest in the low byte.
 // It says how an end came about where the reason alone leaves questions.

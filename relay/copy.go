@@ -30,7 +30,7 @@ const spliceFrames = 16 << 10
 // it goes on without holding anything.
 func (m *Mover) Pump(h, other *Half, budget int) Progress {
 	for {
-		if h.Holding() {
+		if h.owes() {
 			if p := m.flush(h, other); p != Drained {
 				return p
 			}
@@ -39,7 +39,7 @@ func (m *Mover) Pump(h, other *Half, budget int) Progress {
 		case h.State == Shut:
 			return Ended
 		case h.State == Eof:
-			return h.finish(other)
+			return m.finish(h, other)
 		case h.Bits&CanRead == 0:
 			return Drained
 		case budget <= 0:
@@ -47,6 +47,8 @@ func (m *Mover) Pump(h, other *Half, budget int) Progress {
 		}
 		var moved int
 		switch {
+		case (h.Bits|other.Bits)&Secured != 0:
+			moved = m.copySecured(h, other)
 		case m.Bufs.Full():
 			moved = m.copyUnheld(h, other)
 		case m.wantsSplice(h):
@@ -157,14 +159,20 @@ func (m *Mover) flush(h, other *Half) Progress {
 	switch {
 	case other.Bits&CanWrite == 0:
 		return h.block()
-	case h.loan == 0:
+	case other.Bits&Secured != 0:
+		if errno := m.TLS.Flush(other.loan, other.FD); errno != 0 {
+			return m.refused(h, other, errno)
+		}
+	}
+	switch {
+	case h.loan == 0 || h.Bits&Secured != 0:
 		return h.unblock()
 	case h.loan&pipeBit != 0:
 		return m.drain(h, other)
 	}
 	buf := m.Bufs.At(h.loan)
 	for buf.Len() > 0 {
-		n, errno := sys.Write(other.FD, buf.Bytes())
+		n, errno := m.Write(other, buf.Bytes())
 		if errno != 0 {
 			return m.refused(h, other, errno)
 		}
@@ -172,6 +180,9 @@ func (m *Mover) flush(h, other *Half) Progress {
 		h.Bytes += uint64(n)
 	}
 	m.Drop(h)
+	if m.Pending(other) {
+		return m.refused(h, other, sys.EAGAIN)
+	}
 	return h.unblock()
 }
 
@@ -199,9 +210,11 @@ func (h *Half) unblock() Progress {
 
 // finish passes FIN on once nothing is held (RFC 9293 section 3.6, half-close). Where the
 // other half has ended too, both sockets are about to be closed, which does the same.
-func (h *Half) finish(other *Half) Progress {
-	if other.Bits&WriteDead == 0 && (other.State != Shut || other.Bits&AtEOF == 0) {
-		sys.ShutdownWrite(other.FD)
+func (m *Mover) finish(h, other *Half) Progress {
+	if other.Bits&WriteDead == 0 && (other.State != Shut || other.Bits&AtEOF == 0 || other.Bits&Secured != 0) {
+		if errno := m.Shutdown(other); errno == sys.EAGAIN {
+			return Stuck
+		}
 	}
 	h.State = Shut
 	return Ended

@@ -39,6 +39,7 @@ const (
 	ReadDead                   // a read failed: nothing will ever come again
 	WriteDead                  // a write failed: nothing will ever be taken again
 	Alarm                      // an event told of an error, or of a hang-up
+	Secured                    // the socket carries TLS (Half.Secure)
 )
 
 // Half is one socket and the direction that starts there. It holds no pointer and
@@ -47,7 +48,7 @@ type Half struct {
 	Bytes    uint64 // delivered to the other socket
 	frames   frames // where in the WebSocket framing the read position is
 	Messages uint32 // WebSocket messages whose last byte was read; wraps
-	loan     uint32 // what holds the undelivered bytes: see loan.go
+	loan     uint32 // what holds the undelivered bytes: see loan.go; of a secured half its TLS connection
 	FD       int32  // own socket; -1 when there is none
 	Bits     Bits
 	Err      uint8 // errno that set ReadDead or WriteDead, the first of them
@@ -69,8 +70,12 @@ func (h *Half) FollowFrames() { h.frames = frames(phaseStart) << phaseShift }
 func (h *Half) MidFrame() bool { return h.frames.phase() > phaseStart }
 
 // Holding reports whether the half waits for its destination to take something: what
-// it holds, or what it left unread because memory in flight was at its limit.
-func (h *Half) Holding() bool { return h.loan != 0 || h.State == Blocked }
+// it holds, what it left unread because memory in flight was at its limit, records of
+// TLS, or the end of the stream.
+func (h *Half) Holding() bool { return h.owes() || h.State == Eof }
+
+// owes reports whether bytes go to the destination before anything is read.
+func (h *Half) owes() bool { return h.State == Blocked || h.loan != 0 && h.Bits&Secured == 0 }
 
 // Dead reports whether reading from the half's socket has failed.
 func (h *Half) Dead() bool { return h.Bits&ReadDead != 0 }

@@ -3,6 +3,7 @@ package relay
 import (
 	"holdfast/internal/assert"
 	"holdfast/pool"
+	"holdfast/tlsio"
 )
 
 // pipeBit tells a pipe's index from a buffer's in Half.loan; 0 is no loan.
@@ -15,21 +16,29 @@ func (m *Mover) Hold(h *Half, b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	h.Messages += h.frames.follow(b)
 	m.hold(h, b)
+	if h.Bits&Secured == 0 {
+		h.Messages += h.frames.follow(b)
+	}
 }
 
 func (m *Mover) hold(h *Half, b []byte) {
+	if h.Bits&Secured != 0 {
+		m.TLS.Unread(h.loan, b)
+		h.Bits |= CanRead
+		return
+	}
 	assert.That(h.loan == 0, "a half holds one loan at a time")
 	id, buf := m.Bufs.Get(len(b))
 	buf.W = copy(buf.B, b)
 	h.loan = id
 }
 
-// Held is the number of bytes the half holds for its destination.
+// Held is the number of bytes the half holds for its destination. What a secured half owes
+// is kept by the TLS layer.
 func (m *Mover) Held(h *Half) int {
 	switch {
-	case h.loan == 0:
+	case h.loan == 0 || h.Bits&Secured != 0:
 		return 0
 	case h.loan&pipeBit != 0:
 		return m.Pipes.At(h.loan &^ pipeBit).Held
@@ -40,7 +49,8 @@ func (m *Mover) Held(h *Half) int {
 // Drop returns whatever the half has on loan; bytes inside are lost.
 func (m *Mover) Drop(h *Half) {
 	switch {
-	case h.loan == 0:
+	case h.loan == 0 || h.Bits&Secured != 0:
+		return
 	case h.loan&pipeBit != 0:
 		m.Pipes.Put(h.loan &^ pipeBit)
 	default:
@@ -55,4 +65,5 @@ type Mover struct {
 	Scratch []byte // 64 KiB; its content is meaningless between two calls
 	Bufs    *pool.Bufs
 	Pipes   *pool.Pipes
+	TLS     *tlsio.Layer
 }

@@ -28,6 +28,10 @@ type Compiler struct {
 	maps     map[string]*mapTable
 	mapCount int
 	usesSent bool
+	// sets are the variables of set directives by their slot; stream says that the texts
+	// are those of the stream context.
+	sets   map[string]int
+	stream bool
 }
 
 // CompileError says why a text, pattern or specification was refused.
@@ -147,8 +151,15 @@ func (c *Compiler) variable(name string) (part, error) {
 	case "nginx_version":
 		return part{literal: c.process.Version}, nil
 	}
-	if render, ok := fixedVariables[name]; ok {
+	if c.stream {
+		if p, found := c.streamVariable(name); found {
+			return p, nil
+		}
+	} else if render, ok := fixedVariables[name]; ok {
 		return part{render: render}, nil
+	}
+	if p, found, err := vectorVariable(name); found {
+		return p, err
 	}
 	if m, ok := c.maps[name]; ok {
 		return part{render: varMap, arg: varArg{table: m}}, nil
@@ -158,13 +169,13 @@ func (c *Compiler) variable(name string) (part, error) {
 	}
 	for i := range prefixVariables {
 		p := &prefixVariables[i]
-		if rest, ok := strings.CutPrefix(name, p.prefix); ok && rest != "" {
+		if rest, ok := strings.CutPrefix(name, p.prefix); ok && rest != "" && (!c.stream || isSharedPrefix(p.prefix)) {
 			c.usesSent = c.usesSent || p.prefix == "sent_http_"
 			id := httpparse.FieldIDOf([]byte(strings.ReplaceAll(rest, "_", "-")))
 			return part{render: p.render, arg: varArg{name: rest, id: id}}, nil
 		}
 	}
-	if name == "realpath_root" {
+	if name == "realpath_root" && !c.stream {
 		return part{}, &CompileError{
 			Text: `the variable "$realpath_root" is not available: finding what a symbolic link leads to takes a system call`,
 			Hint: `write "$document_root"`,
@@ -174,18 +185,18 @@ func (c *Compiler) variable(name string) (part, error) {
 }
 
 func (c *Compiler) unknownVariable(name string) error {
+	if c.stream && isHTTPOnly(name) {
+		return &CompileError{
+			Text: `the variable "$` + name + `" exists in http only`, Hint: "use one of the stream context",
+		}
+	}
 	err := &CompileError{Text: `unknown variable "$` + name + `"`}
 	near := nearest(name, func(yield func(string)) {
-		for known := range fixedVariables {
-			yield(known)
-		}
+		c.eachFixed(yield)
 		for known := range c.maps {
 			yield(known)
 		}
 		for known := range c.captures {
-			yield(known)
-		}
-		for _, known := range commonNames {
 			yield(known)
 		}
 	})
@@ -201,9 +212,27 @@ var commonNames = []string{
 	"http_cookie", "http_referer", "http_user_agent", "http_x_forwarded_for", "http_x_forwarded_proto",
 }
 
+// eachFixed passes the names of the built-in variables to yield.
+func (c *Compiler) eachFixed(yield func(string)) {
+	if c.stream {
+		eachStreamName(yield)
+		return
+	}
+	for known := range fixedVariables {
+		yield(known)
+	}
+	for _, known := range commonNames {
+		yield(known)
+	}
+}
+
 // checkNewName refuses names that cannot be given to a map or capture.
-func checkNewName(name string) error {
+func (c *Compiler) checkNewName(name string) error {
 	_, fixed := fixedVariables[name]
+	if c.stream {
+		_, own := streamVariables[name]
+		fixed = own || fixed && isShared(name)
+	}
 	if fixed || name == "pid" || name == "hostname" || name == "nginx_version" {
 		return &CompileError{
 			Text: `the variable "$` + name + `" is built in and cannot be defined again`,
@@ -225,7 +254,7 @@ func (c *Compiler) regex(pattern string) (*regex, error) {
 		slot := -1
 		if name != "" {
 			name = strings.ToLower(name)
-			if err := checkNewName(name); err != nil {
+			if err := c.checkNewName(name); err != nil {
 				return nil, err
 			}
 			known, ok := c.captures[name]

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 
 	"holdfast/httpparse"
+	"holdfast/proxyproto"
+	"holdfast/tlsio/info"
 )
 
 // Env is everything a variable, a match or a header recipe may need to know about
@@ -35,6 +37,13 @@ type Env struct {
 	// listener, whose path is LocalPath.
 	Local     netip.AddrPort
 	LocalPath string
+
+	// ProxyProtocol is the header that the client's connection began with; nil without one.
+	// It must not change until the request has ended.
+	ProxyProtocol *proxyproto.Header
+
+	// TLS is what the handshake with the client found out; nil without TLS.
+	TLS *info.TLS
 
 	// Server and Location are the results of FindServer and Locate; nil before.
 	Server   *Server
@@ -85,9 +94,14 @@ type Env struct {
 	RespHead []byte
 	Resp     *httpparse.Response
 
+	// Stream is for a session of the stream context, which has no request.
+	Stream StreamEnv
+
 	// moved says that URI is no longer that of RawTarget; internal, that RawTarget does
 	// not go upstream any more either.
 	moved, internal bool
+
+	real realAddr
 
 	// target is where a proxy_pass with variables leads, once Resolve was called.
 	target endpoint
@@ -117,6 +131,7 @@ func (e *Env) Reset() {
 		sent:               e.sent[:0],
 		ranges:             e.ranges[:0],
 		clock:              e.clock,
+		Stream:             e.Stream.reset(),
 		UpstreamConnectMs:  -1,
 		UpstreamHeaderMs:   -1,
 		UpstreamResponseMs: -1,

@@ -57,6 +57,7 @@ type mapTable struct {
 	masks    bool
 	volatile bool
 	depends  []*mapTable
+	late     bool // uses a variable that is known when a session ends only
 }
 
 type mapRegex struct {
@@ -86,7 +87,7 @@ func (c *Compiler) DefineMaps(specs []MapSpec) []*MapError {
 	tables := make([]*mapTable, len(specs))
 	for i := range specs {
 		name := strings.ToLower(specs[i].Name)
-		if err := checkNewName(name); err != nil {
+		if err := c.checkNewName(name); err != nil {
 			problems = append(problems, &MapError{Map: i, Entry: -1, Err: err})
 		}
 		tables[i] = &mapTable{
@@ -184,6 +185,7 @@ func (c *Compiler) mapValue(m *mapTable, text string) (mapValue, error) {
 
 func (m *mapTable) addDependencies(t Template) {
 	for i := range t.parts {
+		m.late = m.late || t.parts[i].arg.hole != noHole
 		if other := t.parts[i].arg.table; other != nil {
 			m.depends = append(m.depends, other)
 		}

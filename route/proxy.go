@@ -21,6 +21,10 @@ type Proxy struct {
 	// scheme of proxy_pass has variables, Target.TLS tells whether they are used.
 	TLS int
 
+	// ProxyProtocol is the version of the PROXY protocol's header that goes to the upstream
+	// first: 0 for none, 1 or 2 (proxy_protocol).
+	ProxyProtocol uint8
+
 	dynamic  bool
 	target   Template // the whole URL, if dynamic
 	uri      string   // the URI part; empty if the client's target is passed on
@@ -135,6 +139,8 @@ type Endpoint struct {
 	Host, Port []byte
 	// Unix is the path of a unix-domain socket; then the others are empty.
 	Unix []byte
+	// TLS says that the scheme is https.
+	TLS bool
 }
 
 // endpoint is a proxy_pass URL taken apart.

@@ -4,6 +4,9 @@ package route
 // are merged (nothing has to be looked up in an outer level) and never change.
 // Times are in milliseconds, sizes in bytes; the nginx directive is in parentheses.
 type Settings struct {
+	// SSLVerifyClient is what is asked of a client's certificate (ssl_verify_client): VerifyOff
+	// and so on.
+	SSLVerifyClient uint8
 	// ClientHeaderTimeout bounds the reading of a whole request head (client_header_timeout).
 	ClientHeaderTimeout int64
 	// ClientBodyTimeout bounds the wait between two reads of a request body (client_body_timeout).
@@ -68,6 +71,10 @@ type Settings struct {
 	// letters, digits and "-" (ignore_invalid_headers).
 	IgnoreInvalidHeaders bool
 
+	// RealIP finds the address of a client behind other proxies; nil where none is believed
+	// (set_real_ip_from).
+	RealIP *RealIP
+
 	// MaxHeaders bounds the field lines of a request head (max_headers).
 	MaxHeaders int32
 	// KeepaliveMinTimeout is how long an idle client connection stays open when the
@@ -123,6 +130,9 @@ type Settings struct {
 	Sendfile bool
 	// LogNotFound logs files that are not there (log_not_found).
 	LogNotFound bool
+
+	// Limits are asked once the location is known (limit_conn).
+	Limits Limits
 
 	// Policy is the number of what holds for a connection beyond its request, from the
 	// shards' table of policies.
@@ -189,4 +199,12 @@ const (
 	IfModifiedExact  IfModifiedSince = iota // equal times
 	IfModifiedOff                           // never: the field is ignored
 	IfModifiedBefore                        // not later
+)
+
+// Values of Settings.SSLVerifyClient.
+const (
+	VerifyOff          = iota // none is asked for
+	VerifyOn                  // requests without a good one are refused
+	VerifyOptional            // requests with a bad one are refused
+	VerifyOptionalNoCA        // none is refused: who gets the request judges $ssl_client_verify
 )

@@ -42,6 +42,9 @@ type Server struct {
 	// refused before one was looked for; nil only in tests.
 	Content *Location
 
+	// Stream is set for a server of the stream context, which has nothing else but names.
+	Stream *StreamServer
+
 	locations *level
 	named     map[string]*Location
 	keepsSent bool // $sent_http_ variables are in use
@@ -172,6 +175,14 @@ func (t *Table) Default(listen int) *Server { return t.listens[listen].fallback 
 // for listen. e receives the captures of a regular expression, which alias host or
 // e's own memory.
 func (t *Table) FindServer(listen int, host []byte, e *Env) *Server {
+	if s := t.FindNamed(listen, host, e); s != nil {
+		return s
+	}
+	return t.listens[listen].fallback
+}
+
+// FindNamed is FindServer without the default server: nil if no server has that name.
+func (t *Table) FindNamed(listen int, host []byte, e *Env) *Server {
 	l := &t.listens[listen]
 	if n := len(host); n > 0 && host[n-1] == '.' {
 		host = host[:n-1]
@@ -189,7 +200,7 @@ func (t *Table) FindServer(listen int, host []byte, e *Env) *Server {
 			}
 		}
 	}
-	return l.fallback
+	return nil
 }
 
 // Locate is the location for e.URI by nginx's rules (location): an "=" location; else

@@ -12,71 +12,74 @@ type varArg struct {
 	name  string // what follows the prefix, in lower case, "_" for "-"
 	table *mapTable
 	index int               // capture group or slot
+	hole  hole              // in a log line of stream: known when the session ends only
 	id    httpparse.FieldID // the field called name, if it is a known one
 }
 
 // fixedVariables are nginx's variables by name. $pid, $hostname and $nginx_version
 // are missing because they are compiled in as text.
 var fixedVariables = map[string]varFunc{
-	"args":                      varArgs,
-	"binary_remote_addr":        varBinaryRemoteAddr,
-	"body_bytes_sent":           varBodyBytesSent,
-	"bytes_sent":                varBytesSent,
-	"connection":                varConnection,
-	"connection_requests":       varConnectionRequests,
-	"connection_time":           varConnectionTime,
-	"content_length":            varContentLength,
-	"content_type":              varContentType,
-	"document_root":             varDocumentRoot,
-	"document_uri":              varURI,
-	"gzip_ratio":                varAbsent, // nothing is compressed here
-	"host":                      varHost,
-	"http2":                     varEmpty,
-	"http3":                     varEmpty,
-	"https":                     varEmpty,
-	"is_args":                   varIsArgs,
-	"msec":                      varMsec,
-	"pipe":                      varPipe,
-	"proxy_add_x_forwarded_for": varProxyAddXForwardedFor,
-	"proxy_host":                varProxyHost,
-	"proxy_port":                varProxyPort,
-	"proxy_protocol_addr":       varAbsent, // as in nginx on a listener without proxy_protocol
-	"proxy_protocol_port":       varAbsent,
-	"query_string":              varArgs,
-	"realip_remote_addr":        varRemoteAddr,
-	"realip_remote_port":        varRemotePort,
-	"remote_addr":               varRemoteAddr,
-	"remote_port":               varRemotePort,
-	"remote_user":               varRemoteUser,
-	"request":                   varRequest,
-	"request_completion":        varRequestCompletion,
-	"request_filename":          varRequestFilename,
-	"request_id":                varRequestID,
-	"request_length":            varRequestLength,
-	"request_method":            varRequestMethod,
-	"request_time":              varRequestTime,
-	"request_uri":               varRequestURI,
-	"scheme":                    varScheme,
-	"server_addr":               varServerAddr,
-	"server_name":               varServerName,
-	"server_port":               varServerPort,
-	"server_protocol":           varServerProtocol,
-	"ssl_cipher":                varAbsent, // as in nginx on a connection without TLS
-	"ssl_protocol":              varAbsent,
-	"ssl_server_name":           varAbsent,
-	"status":                    varStatus,
-	"time_iso8601":              varTimeISO8601,
-	"time_local":                varTimeLocal,
-	"upstream_addr":             varUpstreamAddr,
-	"upstream_bytes_received":   varUpstreamBytesReceived,
-	"upstream_bytes_sent":       varUpstreamBytesSent,
-	"upstream_cache_status":     varAbsent, // nothing is cached here
-	"upstream_connect_time":     varUpstreamConnectTime,
-	"upstream_header_time":      varUpstreamHeaderTime,
-	"upstream_response_length":  varUpstreamResponseLength,
-	"upstream_response_time":    varUpstreamResponseTime,
-	"upstream_status":           varUpstreamStatus,
-	"uri":                       varURI,
+	"args":                       varArgs,
+	"binary_remote_addr":         varBinaryRemoteAddr,
+	"body_bytes_sent":            varBodyBytesSent,
+	"bytes_sent":                 varBytesSent,
+	"connection":                 varConnection,
+	"connection_requests":        varConnectionRequests,
+	"connection_time":            varConnectionTime,
+	"content_length":             varContentLength,
+	"content_type":               varContentType,
+	"document_root":              varDocumentRoot,
+	"document_uri":               varURI,
+	"gzip_ratio":                 varAbsent, // nothing is compressed here
+	"host":                       varHost,
+	"http2":                      varEmpty,
+	"http3":                      varEmpty,
+	"https":                      varEmpty,
+	"is_args":                    varIsArgs,
+	"msec":                       varMsec,
+	"pipe":                       varPipe,
+	"proxy_add_x_forwarded_for":  varProxyAddXForwardedFor,
+	"proxy_host":                 varProxyHost,
+	"proxy_port":                 varProxyPort,
+	"proxy_protocol_addr":        varProxyProtocolAddr,
+	"proxy_protocol_port":        varProxyProtocolPort,
+	"proxy_protocol_server_addr": varProxyProtocolServerAddr,
+	"proxy_protocol_server_port": varProxyProtocolServerPort,
+	"query_string":               varArgs,
+	"realip_remote_addr":         varRealIPRemoteAddr,
+	"realip_remote_port":         varRealIPRemotePort,
+	"remote_addr":                varRemoteAddr,
+	"remote_port":                varRemotePort,
+	"remote_user":                varRemoteUser,
+	"request":                    varRequest,
+	"request_completion":         varRequestCompletion,
+	"request_filename":           varRequestFilename,
+	"request_id":                 varRequestID,
+	"request_length":             varRequestLength,
+	"request_method":             varRequestMethod,
+	"request_time":               varRequestTime,
+	"request_uri":                varRequestURI,
+	"scheme":                     varScheme,
+	"server_addr":                varServerAddr,
+	"server_name":                varServerName,
+	"server_port":                varServerPort,
+	"server_protocol":            varServerProtocol,
+	"ssl_cipher":                 varAbsent, // as in nginx on a connection without TLS
+	"ssl_protocol":               varAbsent,
+	"ssl_server_name":            varAbsent,
+	"status":                     varStatus,
+	"time_iso8601":               varTimeISO8601,
+	"time_local":                 varTimeLocal,
+	"upstream_addr":              varUpstreamAddr,
+	"upstream_bytes_received":    varUpstreamBytesReceived,
+	"upstream_bytes_sent":        varUpstreamBytesSent,
+	"upstream_cache_status":      varAbsent, // nothing is cached here
+	"upstream_connect_time":      varUpstreamConnectTime,
+	"upstream_header_time":       varUpstreamHeaderTime,
+	"upstream_response_length":   varUpstreamResponseLength,
+	"upstream_response_time":     varUpstreamResponseTime,
+	"upstream_status":            varUpstreamStatus,
+	"uri":                        varURI,
 }
 
 // prefixVariables are the families of variables whose names end in a name of the user's.
@@ -108,17 +111,11 @@ func varConnectionRequests(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
 }
 
 func varRemoteAddr(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	if !e.Remote.IsValid() {
-		return append(dst, "unix:"...), true
-	}
-	return e.Remote.Addr().AppendTo(dst), true
+	return appendRemoteAddr(dst, e.Remote), true
 }
 
 func varRemotePort(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	if !e.Remote.IsValid() {
-		return dst, true
-	}
-	return strconv.AppendUint(dst, uint64(e.Remote.Port()), 10), true
+	return appendRemotePort(dst, e.Remote), true
 }
 
 func varBinaryRemoteAddr(dst []byte, e *Env, a *varArg) ([]byte, bool) {

@@ -128,17 +128,23 @@ func (sh *Shard) admit(fd int32, listener int, peer netip.AddrPort) {
 	s.Down.Open(fd)
 	s.Up.FD = -1
 	sh.counters.Accepted++
-	sh.setState(s, ReadHead)
-	if errno := sh.poller.Add(fd, eventData(h, legDown)); errno != 0 {
-		sh.close(s, observe.ReasonOverload, observe.SideProxy)
-		return
-	}
-	wait := sh.snapshot.Table.Default(listener).Settings.ClientHeaderTimeout
 	if over {
 		s.flags |= flagRefused
-		wait = min(wait, refusalHeadMs)
 	}
-	sh.timers.Set(s.slot, sh.nowMs+wait)
+	sh.greet(s)
+	if errno := sh.poller.Add(fd, eventData(h, legDown)); errno != 0 {
+		sh.close(s, observe.ReasonOverload, observe.SideProxy)
+	}
+}
+
+// greet begins a connection as its listener asks.
+func (sh *Shard) greet(s *Session) {
+	if l := &sh.snapshot.Listeners[s.listener]; l.ProxyProtocol {
+		sh.setState(s, ProxyHeader)
+		sh.timers.Set(s.slot, sh.nowMs+l.HandshakeMs)
+		return
+	}
+	sh.afterProxyHeader(s)
 }
 
 // evictIdle closes the first idle keep-alive connection behind the one evicted last: in

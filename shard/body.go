@@ -156,7 +156,7 @@ func (sh *Shard) readsAhead(s *Session, r *Request) bool {
 	if !r.buffers || r.down.ended || r.down.pipe != 0 || s.Up.Bits&relay.CanRead == 0 || sh.memoryShort() {
 		return false
 	}
-	return int64(sh.bufs.At(r.down.out).Len()) < r.settings().BuffersSize
+	return int64(sh.heldBy(&r.down)) < r.settings().BuffersSize
 }
 
 // What is read at once of a body while memory is short, and past its limit, in bytes:
@@ -189,7 +189,7 @@ func (sh *Shard) memoryShort() bool {
 // readBody reads once from the upstream and passes it on. false means that the
 // session has closed.
 func (sh *Shard) readBody(s *Session, r *Request) bool {
-	if r.down.splices(&s.Down) {
+	if r.down.splices(&s.Up, &s.Down) {
 		n, ok := sh.spliceBody(&s.Up, &s.Down, &r.down)
 		r.env.UpstreamBytesReceived += int64(n)
 		if !ok {
@@ -205,26 +205,28 @@ func (sh *Shard) readBody(s *Session, r *Request) bool {
 		room := r.settings().BuffersSize - int64(sh.bufs.At(r.down.out).Len())
 		raw = raw[:max(min(room, int64(len(raw))), 1)]
 	}
-	n, errno := sys.Recv(s.Up.FD, raw)
+	n, errno := sh.mover.Recv(&s.Up, raw)
 	switch {
 	case errno == sys.EAGAIN:
 		s.Up.Bits &^= relay.CanRead
 		return true
 	case errno != 0:
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventReadFailed)
+		sh.logTLS(s, errno, observe.SideUpstream)
 		sh.upstreamCut(s, errnoReason(errno))
 		return false
 	case n == 0:
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventFin)
 		out, whole := sh.sourceEnded(r, &r.down, sh.out[:0])
+		whole = whole && !sh.truncated(&s.Up)
 		if !whole {
 			sh.upstreamCut(s, observe.ReasonAborted)
 			return false
 		}
 		return sh.passBody(s, r, out)
 	}
-	if n < len(raw) && s.Up.Bits&relay.RdHup == 0 {
-		s.Up.Bits &^= relay.CanRead
+	if n < len(raw) {
+		sh.mover.ShortRead(&s.Up)
 	}
 	r.env.UpstreamBytesReceived += int64(n)
 	out, used, perr := sh.encode(r, &r.down, sh.out[:0], raw[:n])

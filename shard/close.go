@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"holdfast/internal/sys"
 	"holdfast/observe"
 )
 
@@ -20,7 +19,9 @@ func (sh *Shard) close(s *Session, r observe.CloseReason, side observe.Side) {
 	sh.mover.Drop(&s.Up)
 	sh.dropUpstream(s)
 	sh.releaseRequest(s)
-	sys.Close(s.Down.FD)
+	if !sh.abandon(s, legDown) {
+		sh.closeHalf(&s.Down)
+	}
 	sh.closed = append(sh.closed, s.slot)
 }
 
@@ -29,7 +30,9 @@ func (sh *Shard) dropUpstream(s *Session) {
 	if s.Up.FD < 0 {
 		return
 	}
-	sys.Close(s.Up.FD)
+	if !sh.abandon(s, legUp) {
+		sh.closeHalf(&s.Up)
+	}
 	if peer := sh.opt.Peers.ByID(s.peer); peer != nil {
 		peer.Connections.Add(-1)
 	}

@@ -5,17 +5,19 @@ import (
 	"holdfast/internal/sys"
 	"holdfast/observe"
 	"holdfast/relay"
+	"holdfast/route"
 	"holdfast/upstream"
 )
 
 // pass begins to pass the request to an upstream. A name that proxy_pass rendered from
 // variables and that no upstream has is not resolved.
 func (sh *Shard) pass(s *Session, r *Request) {
+	target, ok := route.Endpoint{TLS: true}, true
 	switch {
 	case !r.proxy.Dynamic():
 		r.group = r.snapshot.Groups[r.proxy.Group]
 	default:
-		target, ok := r.proxy.Resolve(&r.env)
+		target, ok = r.proxy.Resolve(&r.env)
 		if !ok {
 			sh.logError(s, observe.LevelError, "proxy_pass with variables gives no valid URL", nil)
 			s.cause(observe.ReasonRefused, observe.SideProxy)
@@ -33,6 +35,7 @@ func (sh *Shard) pass(s *Session, r *Request) {
 			return
 		}
 	}
+	sh.identify(r, r.upstreamTLS(target.TLS))
 	// An error page: what an upstream before this one has sent is over.
 	sh.rewind(r)
 	sh.forgetResponse(&r.env)
@@ -154,16 +157,34 @@ func (sh *Shard) onConnect(s *Session) (again bool) {
 	if s.Up.Bits&relay.CanWrite == 0 {
 		return false
 	}
-	r.env.UpstreamConnectMs = sh.nowMs - r.tryMs
-	sh.startSend(s, r)
+	sh.connected(s, r)
 	return true
+}
+
+// connected goes on with a connection to an upstream that stands: with TLS first, where it
+// has that.
+func (sh *Shard) connected(s *Session, r *Request) {
+	if r.tls != nil {
+		sh.enterUpHandshake(s, r)
+		return
+	}
+	sh.upstreamReady(s, r)
+}
+
+// upstreamTLS is how the request speaks TLS with its upstream, nil if it does not. secure
+// says whether the scheme of a proxy_pass with variables came out as https.
+func (r *Request) upstreamTLS(secure bool) *UpstreamTLS {
+	if r.proxy.TLS == 0 || !secure {
+		return nil
+	}
+	return r.snapshot.UpstreamTLS[r.proxy.TLS-1]
 }
 
 // clientGone closes the session if the client has left while nothing was sent to it
 // yet. A client that has merely ended its sending direction counts as gone unless
 // bytes of it are still to be read, as in nginx.
 func (sh *Shard) clientGone(s *Session, r *Request) bool {
-	if s.Down.Bits&relay.RdHup == 0 || !r.up.ended || !sys.PeekEOF(s.Down.FD) {
+	if s.Down.Bits&relay.RdHup == 0 || !r.up.ended || !sh.atEnd(&s.Down) {
 		return false
 	}
 	s.trail = s.trail.Note(observe.SideClient, observe.EventFin)

@@ -17,6 +17,7 @@ func (sh *Shard) refuse(s *Session, status int) {
 
 // replyError answers with a page of ours.
 func (sh *Shard) replyError(s *Session, r *Request, status int) {
+	status = onWire(status)
 	r.status = 0
 	form := sh.beginReply(s, r, status)
 	sh.finishReply(s, r, status, route.AppendError(sh.out[:0], &r.env, status, form))
@@ -33,12 +34,12 @@ func (sh *Shard) errorPage(s *Session, r *Request, status int) bool {
 	r.lastPage = !r.settings().RecursiveErrorPages
 	sh.leaveExchange(s, r)
 	if r.status = p.Overwrite; p.Overwrite == route.KeepStatus {
-		r.status = status
+		r.status = onWire(status)
 	}
 	switch {
 	case p.Redirects():
 		r.status = 0
-		form := sh.beginReply(s, r, status)
+		form := sh.beginReply(s, r, onWire(status))
 		out := route.AppendErrorRedirect(sh.out[:0], &r.env, p, form)
 		sh.finishReply(s, r, p.RedirectStatus(), out)
 	case p.Named != "":

@@ -17,6 +17,7 @@ type flow struct {
 	out      uint32 // buffer with bytes for the destination, 0: none
 	pipe     uint32 // pipe with bytes that go behind those of out, 0: none
 	trailers uint32 // buffer with the trailer section so far, 0: none
+	sealed   bool   // the destination's TLS has records that its socket has yet to take
 	rechunk  bool   // the destination gets the chunked coding
 	keeps    bool   // trailers go on
 	ended    bool   // the whole body was read
@@ -24,7 +25,7 @@ type flow struct {
 
 // begin readies the flow for a body. What it holds already goes first.
 func (f *flow) begin(framing httpparse.Framing, rechunk bool) {
-	*f = flow{framing: framing, left: framing.Length, rechunk: rechunk, out: f.out, sent: f.sent}
+	*f = flow{framing: framing, left: framing.Length, rechunk: rechunk, out: f.out, sent: f.sent, sealed: f.sealed}
 	f.ended = framing.Kind == httpparse.BodyNone || (framing.Kind == httpparse.BodyLength && framing.Length == 0)
 }
 
@@ -38,7 +39,7 @@ func (f *flow) keepTrailers() {
 }
 
 // pending reports whether the destination has yet to take something.
-func (f *flow) pending() bool { return f.out != 0 || f.pipe != 0 }
+func (f *flow) pending() bool { return f.out != 0 || f.pipe != 0 || f.sealed }
 
 // decode takes body bytes from raw, which it overwrites: payload and trailers, a part
 // of the trailer section, alias it. used is how many bytes of raw belonged to the body.
@@ -140,7 +141,7 @@ func (sh *Shard) send(to *relay.Half, f *flow, b []byte) (ok bool) {
 	n := 0
 	if !f.pending() && to.Bits&relay.CanWrite != 0 {
 		var errno sys.Errno
-		n, errno = sys.Write(to.FD, b)
+		n, errno = sh.mover.Write(to, b)
 		if errno == sys.EAGAIN {
 			n, errno = 0, 0
 		}
@@ -148,7 +149,8 @@ func (sh *Shard) send(to *relay.Half, f *flow, b []byte) (ok bool) {
 			to.Err = uint8(errno)
 			return false
 		}
-		if n < len(b) {
+		f.sealed = sh.mover.Pending(to)
+		if n < len(b) || f.sealed {
 			to.Bits &^= relay.CanWrite
 		}
 		f.sent += int64(n)
@@ -186,7 +188,7 @@ func (sh *Shard) flush(to *relay.Half, f *flow) (done, ok bool) {
 			return false, true
 		}
 		buf := sh.bufs.At(f.out)
-		n, errno := sys.Write(to.FD, buf.Bytes())
+		n, errno := sh.mover.Write(to, buf.Bytes())
 		switch {
 		case errno == sys.EAGAIN:
 			to.Bits &^= relay.CanWrite
@@ -196,6 +198,9 @@ func (sh *Shard) flush(to *relay.Half, f *flow) (done, ok bool) {
 			return false, false
 		}
 		f.sent += int64(n)
+		if f.sealed = sh.mover.Pending(to); f.sealed {
+			to.Bits &^= relay.CanWrite
+		}
 		if buf.R += n; buf.Len() == 0 {
 			sh.bufs.Put(f.out)
 			f.out = 0
@@ -203,6 +208,9 @@ func (sh *Shard) flush(to *relay.Half, f *flow) (done, ok bool) {
 	}
 	if f.pipe != 0 {
 		return sh.drainPipe(to, f)
+	}
+	if f.sealed {
+		return sh.flushSealed(to, f)
 	}
 	return true, true
 }
@@ -225,6 +233,7 @@ func (sh *Shard) putBuf(id *uint32) {
 // a body that may be sent once more.
 func (sh *Shard) dropOut(f *flow) {
 	sh.putBuf(&f.out)
+	f.sealed = false
 	if f.pipe != 0 {
 		sh.pipes.Put(f.pipe)
 		f.pipe = 0

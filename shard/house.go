@@ -27,7 +27,9 @@ func (sh *Shard) house() {
 func (sh *Shard) trim() (more bool) {
 	more = sh.bufs.Trim()
 	more = sh.mover.Bufs.Trim() || more
+	more = sh.sealed.Trim() || more
 	more = sh.requests.trim() || more
+	more = sh.mover.TLS.Trim() || more
 	if sh.pipes.Lent() == 0 {
 		sh.pipes.Trim()
 	} else {

@@ -26,6 +26,7 @@ type audit struct {
 	held     int // buffers of tunnels, and pipes
 	files    int
 	timers   int
+	secured  int // sockets of theirs that carry TLS
 	reusable int // connections to upstreams that are in use and may serve others later
 }
 
@@ -41,6 +42,9 @@ func (a *audit) session(s *Session) {
 		if a.sh.mover.Held(h) > 0 {
 			a.held++
 		}
+		if h.TLS() != 0 {
+			a.secured++
+		}
 	}
 	assert.That(s.state != Free, "a live slot is not in state Free")
 	assert.That(s.peer == 0 == (s.Up.FD < 0), "an upstream's socket has a peer, and no socket has none")
@@ -52,6 +56,9 @@ func (a *audit) session(s *Session) {
 		assert.That(s.request == 0, "no request between two requests or after the last")
 		assert.That(s.Up.FD < 0, "no upstream between two requests or after the last")
 		assert.That(s.timer.Armed() == (s.state != Closed), "a timer while something is waited for")
+	case ProxyHeader, Handshake:
+		assert.That(s.request == 0 && s.Up.FD < 0, "nothing of a request before the client is greeted")
+		assert.That(s.timer.Armed() != (a.sh.handshakes[s.slot] != nil), "a timer, or the pool, keeps the time of greeting")
 	case ReadHead:
 		assert.That(s.Up.FD < 0, "no upstream before a request")
 		assert.That(s.timer.Armed(), "a head has a timer")
@@ -135,6 +142,15 @@ func (a *audit) loans() {
 	assert.That(sh.requests.lent() == a.requests, "each request lent has one session")
 	assert.That(bufs == a.bufs, "each buffer lent has one request")
 	assert.That(held+sh.pipes.Lent() == a.held, "each buffer of a tunnel has one half, each pipe one half or body")
+	secured, _ := sh.sealed.Lent()
+	assert.That(sh.mover.TLS.Len() > 0 || secured == 0, "without TLS connections they have no buffers")
+	idle := 0
+	sh.pooled.slab.Each(func(_ pool.Handle, c *pooledConn) {
+		if c.user == 0 && c.tls != 0 {
+			idle++
+		}
+	})
+	assert.That(sh.mover.TLS.Len() == a.secured+idle, "each TLS connection has one socket")
 	assert.That(sh.files == a.files, "each open file has one request")
 	assert.That(sh.pooled.slab.Len() == sh.pooled.Len()+a.reusable, "a reusable connection idles or has one request")
 }

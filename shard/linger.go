@@ -26,7 +26,9 @@ func (sh *Shard) enterLinger(s *Session) {
 func (sh *Shard) sendFin(s *Session) {
 	if !s.has(flagFinSent) {
 		s.flags |= flagFinSent
-		sys.ShutdownWrite(s.Down.FD)
+		if sh.mover.Shutdown(&s.Down) != 0 {
+			sys.ShutdownWrite(s.Down.FD) // its close_notify has no room
+		}
 	}
 }
 

@@ -155,6 +155,14 @@ func (sh *Shard) step(s *Session) (again bool) {
 		return sh.onReply(s)
 	case Linger:
 		return sh.onLinger(s)
+	case Handshake:
+		return sh.onHandshake(s)
+	case UpHandshake:
+		return sh.onUpHandshake(s)
+	case ProxyHeader:
+		return sh.onProxyHeader(s)
+	case Preread:
+		return sh.onPreread(s)
 	}
 	return false
 }

@@ -66,7 +66,7 @@ func (sh *Shard) Counters() (c observe.Counters, ok bool) {
 
 func (sh *Shard) snapshotCounters() observe.Counters {
 	c := sh.counters
-	for _, bufs := range [...]*pool.Bufs{sh.bufs, sh.mover.Bufs} {
+	for _, bufs := range [...]*pool.Bufs{sh.bufs, sh.mover.Bufs, sh.sealed} {
 		n, bytes := bufs.Lent()
 		c.BufsOut += uint64(n)
 		c.BufBytes += uint64(bytes)
@@ -74,6 +74,7 @@ func (sh *Shard) snapshotCounters() observe.Counters {
 	c.PipesOut = uint64(sh.pipes.Lent())
 	c.UpstreamIdle = uint64(sh.pooled.Len())
 	c.Requested = uint64(sh.requests.lent())
+	c.Secured = uint64(sh.mover.TLS.Len())
 	return c
 }
 

@@ -17,6 +17,7 @@ const (
 	failReadTimeout
 	failClosed  // the upstream closed or reset before a response head
 	failInvalid // the upstream's head breaks HTTP
+	failHandshake
 )
 
 // failures has, for each failure, the status of the answer if no other peer is
@@ -43,12 +44,15 @@ var failures = [...]struct {
 		"upstream prematurely closed connection while reading response header from upstream", disabledReading},
 	failInvalid: {502, observe.ReasonBadResponse, false,
 		"upstream sent an invalid response", disabledReading},
+	failHandshake: {502, observe.ReasonTLS, false,
+		"SSL_do_handshake() failed while SSL handshaking to upstream", disabledHandshaking},
 }
 
 const (
-	disabledConnecting = "upstream server temporarily disabled while connecting to upstream"
-	disabledSending    = "upstream server temporarily disabled while sending request to upstream"
-	disabledReading    = "upstream server temporarily disabled while reading response header from upstream"
+	disabledConnecting  = "upstream server temporarily disabled while connecting to upstream"
+	disabledHandshaking = "upstream server temporarily disabled while SSL handshaking to upstream"
+	disabledSending     = "upstream server temporarily disabled while sending request to upstream"
+	disabledReading     = "upstream server temporarily disabled while reading response header from upstream"
 )
 
 // failTry books a failed try and goes on with the next peer, or answers.
@@ -131,10 +135,7 @@ func (r *Request) replayable() bool { return !r.sentHead || r.whole || r.asGet }
 
 // rewind readies the request for another try. What was read of its body stays read.
 func (sh *Shard) rewind(r *Request) {
-	if r.up.out != 0 {
-		sh.bufs.Put(r.up.out)
-		r.up.out = 0
-	}
+	sh.dropOut(&r.up)
 	if r.respHead != 0 {
 		sh.bufs.Put(r.respHead)
 		r.respHead = 0

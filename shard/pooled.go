@@ -18,6 +18,8 @@ type pooledConn struct {
 	user     uint32 // slot + 1 of the session that uses it, 0: it is idle
 	fd       int32
 	peer     uint32
+	tls      uint32 // its TLS connection, 0: none
+	identity uint32 // Request.identity of those that may use it
 	requests uint32 // sent on it before the present one
 	older    uint32 // slot + 1 in the list of the idle ones, by age
 	newer    uint32
@@ -79,8 +81,10 @@ func (sh *Shard) poolUpstream(s *Session, r *Request) {
 	c := l.slab.At(slot)
 	c.user, c.sinceMs, c.limitMs = 0, sh.nowMs, g.KeepaliveTimeoutMs
 	c.requests++
+	c.tls, c.identity = s.Up.TLS(), r.identity
 	l.link(slot, c)
-	s.Up.FD, s.Up.Bits, s.peer, r.upConn = -1, 0, 0, 0
+	s.Up = relay.Half{FD: -1}
+	s.peer, r.upConn = 0, 0
 	s.flags &^= flagReusedUp
 	sh.houseSoon()
 }
@@ -88,6 +92,9 @@ func (sh *Shard) poolUpstream(s *Session, r *Request) {
 // upstreamSilent reports whether nothing has come behind the response. A short read has
 // shown that already, and whatever comes later has an event.
 func (sh *Shard) upstreamSilent(s *Session) bool {
+	if id := s.Up.TLS(); id != 0 && sh.mover.TLS.Holds(id) {
+		return false
+	}
 	if s.Up.Bits&relay.CanRead == 0 {
 		return true
 	}
@@ -125,23 +132,40 @@ func (sh *Shard) takePooled(s *Session, r *Request, peer *upstream.Peer) bool {
 	if int(peer.ID) >= len(l.top) {
 		return false
 	}
+	at := l.find(peer.ID, r.identity)
 	// Behind a full batch there may be events that seePooled has not seen.
-	for sh.batchFull && l.top[peer.ID] != 0 && !sh.silent(l.slab.At(l.top[peer.ID]-1).fd) {
-		l.discard(sh, l.top[peer.ID]-1)
+	for sh.batchFull && at != 0 && !sh.silent(l.slab.At(at-1).fd) {
+		l.discard(sh, at-1)
+		at = l.find(peer.ID, r.identity)
 	}
-	if l.top[peer.ID] == 0 {
+	if at == 0 {
 		return false
 	}
-	slot := l.top[peer.ID] - 1
+	slot := at - 1
 	c := l.slab.At(slot)
 	l.unlink(slot)
 	c.user = s.slot + 1
 	r.upConn = slot + 1
 	s.Up.Open(c.fd)
+	if c.tls != 0 {
+		s.Up.Secure(c.tls)
+		s.Up.Bits &^= relay.CanRead // it idled because it was silent
+	}
 	s.peer = peer.ID
 	s.flags |= flagReusedUp
 	sh.counters.UpstreamReuses++
 	return true
+}
+
+// find is the connection to a peer, 1 + its slot, that was used last by requests of the same
+// identity; 0: there is none.
+func (l *pooledList) find(peer, identity uint32) (id uint32) {
+	for id = l.top[peer]; id != 0; id = l.slab.At(id - 1).below {
+		if l.slab.At(id-1).identity == identity {
+			return id
+		}
+	}
+	return 0
 }
 
 func (l *pooledList) unlink(slot uint32) {
@@ -200,6 +224,9 @@ func (sh *Shard) onPooledEvent(h pool.Handle) {
 // discard closes an idle connection.
 func (l *pooledList) discard(sh *Shard, slot uint32) {
 	c := l.slab.At(slot)
+	if c.tls != 0 {
+		sh.closeTLS(c.tls, c.fd)
+	}
 	sys.Close(c.fd)
 	if peer := sh.opt.Peers.ByID(c.peer); peer != nil {
 		peer.Connections.Add(-1)

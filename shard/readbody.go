@@ -133,7 +133,7 @@ func (sh *Shard) readBodyHeld(s *Session, r *Request) bool {
 	if r.up.framing.Kind == httpparse.BodyLength && r.up.left < int64(len(raw)) {
 		raw = raw[:r.up.left]
 	}
-	n, errno := sys.Recv(s.Down.FD, raw)
+	n, errno := sh.mover.Recv(&s.Down, raw)
 	if errno == sys.EAGAIN {
 		s.Down.Bits &^= relay.CanRead
 		return true

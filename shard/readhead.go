@@ -7,6 +7,7 @@ import (
 	"holdfast/internal/sys"
 	"holdfast/observe"
 	"holdfast/relay"
+	"holdfast/route"
 )
 
 const fieldHost = httpparse.FieldHost
@@ -40,7 +41,7 @@ func (sh *Shard) onReadHead(s *Session) (again bool) {
 func (sh *Shard) readHeadBytes(s *Session) bool {
 	r := sh.cold(s)
 	buf := sh.headBuf(r)
-	n, errno := sys.Recv(s.Down.FD, buf.B[buf.W:])
+	n, errno := sh.mover.Recv(&s.Down, buf.B[buf.W:])
 	switch {
 	case errno == sys.EAGAIN:
 		s.Down.Bits &^= relay.CanRead
@@ -50,6 +51,7 @@ func (sh *Shard) readHeadBytes(s *Session) bool {
 		return false
 	case errno != 0:
 		s.trail = s.trail.Note(observe.SideClient, observe.EventReadFailed)
+		sh.logTLS(s, errno, observe.SideClient)
 		sh.close(s, errnoReason(errno), observe.SideClient)
 		return false
 	case n == 0:
@@ -64,8 +66,8 @@ func (sh *Shard) readHeadBytes(s *Session) bool {
 		sh.close(s, reason, observe.SideClient)
 		return false
 	}
-	if n < len(buf.B)-buf.W && s.Down.Bits&relay.RdHup == 0 {
-		s.Down.Bits &^= relay.CanRead
+	if n < len(buf.B)-buf.W {
+		sh.mover.ShortRead(&s.Down)
 	}
 	buf.W += n
 	return true
@@ -179,7 +181,7 @@ func (sh *Shard) begin(s *Session, r *Request) {
 		sh.refuseHead(s, perr)
 		return
 	}
-	r.server = r.snapshot.Table.FindServer(int(s.listener), e.Host, e)
+	r.server = sh.findServer(s, r)
 	e.Server = r.server
 	if perr = e.SetTarget(target, r.server.Settings.MergeSlashes); perr != httpparse.OK {
 		sh.refuseHead(s, perr)
@@ -201,6 +203,13 @@ func (sh *Shard) begin(s *Session, r *Request) {
 	}
 	r.expects = sh.expectsContinue(r)
 	r.keepDown = r.req.KeepAlive(head)
+	if r.plainOnTLS || e.TLS != nil && r.server.Settings.SSLVerifyClient != route.VerifyOff {
+		if status := sh.judgeTLS(s, r); status != 0 {
+			r.keepDown = false
+			sh.refuse(s, status)
+			return
+		}
+	}
 	sh.locate(s, r)
 }
 

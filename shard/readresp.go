@@ -67,7 +67,7 @@ func (sh *Shard) pumpUp(s *Session, r *Request) bool {
 		if !done || r.up.ended || s.Down.Bits&relay.CanRead == 0 {
 			return true
 		}
-		if r.up.splices(&s.Up) {
+		if r.up.splices(&s.Down, &s.Up) {
 			n, ok := sh.spliceBody(&s.Down, &s.Up, &r.up)
 			r.env.RequestLength += int64(n)
 			if !ok {
@@ -83,7 +83,7 @@ func (sh *Shard) pumpUp(s *Session, r *Request) bool {
 		if r.up.framing.Kind == httpparse.BodyLength && r.up.left < int64(len(raw)) {
 			raw = raw[:r.up.left]
 		}
-		n, errno := sys.Recv(s.Down.FD, raw)
+		n, errno := sh.mover.Recv(&s.Down, raw)
 		if errno == sys.EAGAIN {
 			s.Down.Bits &^= relay.CanRead
 			return true
@@ -154,6 +154,7 @@ func (sh *Shard) clientAborted(s *Session, r *Request, errno sys.Errno) {
 	s.trail = s.trail.Note(observe.SideClient, observe.EventFin)
 	if errno != 0 {
 		reason = errnoReason(errno)
+		sh.logTLS(s, errno, observe.SideClient)
 	}
 	sh.countOutcome(r, observe.OutcomeGone)
 	sh.logError(s, observe.LevelInfo, "client prematurely closed connection while sending its body", nil)
@@ -180,13 +181,14 @@ func (sh *Shard) readRespBytes(s *Session, r *Request) (data []byte, ok bool) {
 		}
 		into, held = buf.B, buf.W
 	}
-	n, errno := sys.Recv(s.Up.FD, into[held:])
+	n, errno := sh.mover.Recv(&s.Up, into[held:])
 	switch {
 	case errno == sys.EAGAIN:
 		s.Up.Bits &^= relay.CanRead
 		return nil, false
 	case errno != 0:
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventReadFailed)
+		sh.logTLS(s, errno, observe.SideUpstream)
 		sh.failTry(s, failClosed)
 		return nil, false
 	case n == 0:
@@ -194,8 +196,8 @@ func (sh *Shard) readRespBytes(s *Session, r *Request) (data []byte, ok bool) {
 		sh.failTry(s, failClosed)
 		return nil, false
 	}
-	if n < len(into)-held && s.Up.Bits&relay.RdHup == 0 {
-		s.Up.Bits &^= relay.CanRead
+	if n < len(into)-held {
+		sh.mover.ShortRead(&s.Up)
 	}
 	r.gotBytes = true
 	r.env.UpstreamBytesReceived += int64(n)

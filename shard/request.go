@@ -21,7 +21,10 @@ type Request struct {
 	snapshot *Snapshot
 	server   *route.Server
 	location *route.Location
-	proxy    *route.Proxy // nil for an answer of our own
+	proxy    *route.Proxy        // nil for an answer of our own
+	stream   *route.StreamServer // of a stream's connection
+	tls      *UpstreamTLS        // nil: the upstream is spoken to in the clear
+	tlsName  string              // the name it is to have
 	group    *upstream.Group
 	peer     *upstream.Peer
 	choice   upstream.Choice
@@ -39,6 +42,7 @@ type Request struct {
 	passedMs int64 // start of the first try
 	tryMs    int64 // start of the current try
 	tries    int
+	identity uint32 // with which TLS, and as whom; connections of others are not used
 	upConn   uint32 // slot + 1 of the upstream's connection among the pooled ones, 0: not one of them
 	interims int    // 1xx responses of the upstream in this try
 
@@ -61,14 +65,16 @@ type Request struct {
 	buffers  bool // the response may be read ahead of the client
 	asked100 bool // the upstream was asked for that 100
 
-	status   int  // takes the place of the answer's own (error_page), 0: does not
-	failed   int  // the status that led to an error page
-	hops     int  // internal redirects so far
-	internal bool // it was sent elsewhere inside
-	paged    bool // an error page answers
-	lastPage bool // no other error page may follow it
-	broken   bool // its head was refused: no upstream may see it
-	asGet    bool // an error page's request: a GET without the client's body
+	status     int  // takes the place of the answer's own (error_page), 0: does not
+	failed     int  // the status that led to an error page
+	hops       int  // internal redirects so far
+	internal   bool // it was sent elsewhere inside
+	paged      bool // an error page answers
+	lastPage   bool // no other error page may follow it
+	broken     bool // its head was refused: no upstream may see it
+	plainOnTLS bool // it came without TLS where TLS is spoken
+	connect    bool // a CONNECT: it becomes a tunnel without a request to the upstream
+	asGet      bool // an error page's request: a GET without the client's body
 }
 
 // requestPool lends requests by index.
@@ -151,6 +157,10 @@ func (sh *Shard) startRequest(s *Session, r *Request) {
 	e.NowNs = sh.wallNs()
 	e.StartNs = e.NowNs
 	e.ConnectionStartNs = e.NowNs - (sh.nowMs-sh.tickMs(s.openedTick))*int64(time.Millisecond)
+	e.TLS = nil
+	if id := s.Down.TLS(); id != 0 {
+		e.TLS = sh.mover.TLS.Info(id)
+	}
 	sh.fillAddresses(s, e)
 }
 

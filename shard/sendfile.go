@@ -35,7 +35,7 @@ func (sh *Shard) pumpFile(s *Session, r *Request) (done, ok bool) {
 			}
 			continue
 		}
-		if r.down.out != 0 {
+		if r.down.pending() {
 			if done, ok = sh.flush(&s.Down, &r.down); !done {
 				return false, ok
 			}
@@ -66,7 +66,7 @@ func (sh *Shard) pumpFile(s *Session, r *Request) (done, ok bool) {
 // sendfile allows it. n is 0 at the file's end.
 func (sh *Shard) sendFile(s *Session, r *Request, n int) (moved int, errno sys.Errno) {
 	f := &r.file
-	if r.settings().Sendfile {
+	if r.settings().Sendfile && s.Down.TLS() == 0 {
 		moved, errno = sys.SendFile(s.Down.FD, f.fd, f.at, n)
 		if errno != sys.EINVAL && errno != sys.ENOSYS {
 			r.down.sent += int64(moved)

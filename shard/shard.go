@@ -11,6 +11,7 @@ import (
 	"holdfast/observe"
 	"holdfast/pool"
 	"holdfast/relay"
+	"holdfast/tlsio"
 	"holdfast/upstream"
 )
 
@@ -25,7 +26,9 @@ const (
 type Options struct {
 	Index       int
 	SessionsMax int // sessions at a time
-	InFlightMax int // bytes of lent buffers past which reading pauses; tunnels have one half, requests the other
+	// InFlightMax is how many bytes of lent buffers reading pauses at; tunnels have one half,
+	// requests the other. TLS has a quarter as much on top.
+	InFlightMax int
 	PipesMax    int
 	Policies    *Policies
 	Peers       *upstream.Registry
@@ -38,6 +41,8 @@ type Options struct {
 	// Quiet, if set, is called on the shard's thread when it has tidied up after a busy
 	// time and kept nothing for reuse. It must not block.
 	Quiet func()
+	// Handshakes makes the TLS handshakes of all shards; nil where nothing speaks TLS.
+	Handshakes *tlsio.Pool
 	// Load, if set, tells a program in the kernel that chooses shards what this one has:
 	// in the upper half its sessions, or LoadUnavailable; in the lower half how many it has
 	// accepted from its sockets, modulo 2^32. Only the shard writes it.
@@ -47,19 +52,22 @@ type Options struct {
 // Shard is one event loop and all it owns. Only Post, Counters, Use, Adopt, Quit,
 // Stop and Done may be called from outside its thread.
 type Shard struct {
-	opt       Options
-	poller    *sys.Poller
-	sessions  pool.Slab[Session]
-	timers    *wheel.Wheel
-	bufs      *pool.Bufs // of requests; those of tunnels are mover.Bufs
-	pipes     *pool.Pipes
-	mover     relay.Mover
-	pooled    pooledList
-	requests  requestPool
-	addresses addressCache
-	snapshot  *Snapshot
-	adHoc     map[string]*upstream.Group // groups of addresses that proxy_pass rendered from variables
-	counters  observe.Counters
+	opt        Options
+	poller     *sys.Poller
+	sessions   pool.Slab[Session]
+	timers     *wheel.Wheel
+	bufs       *pool.Bufs // of requests; those of tunnels are mover.Bufs
+	sealed     *pool.Bufs // of TLS connections: parts of records, and what nobody has taken yet
+	pipes      *pool.Pipes
+	mover      relay.Mover
+	pooled     pooledList
+	requests   requestPool
+	addresses  addressCache
+	snapshot   *Snapshot
+	handshakes map[uint32]*handshaking // by slot of the session
+	identities identities
+	adHoc      map[string]*upstream.Group // groups of addresses that proxy_pass rendered from variables
+	counters   observe.Counters
 
 	listeners []listener
 	out       []byte            // a head under construction, and what is sent with it
@@ -108,6 +116,7 @@ func New(opt Options, listeners []int32) (*Shard, error) {
 		opt:      opt,
 		poller:   poller,
 		bufs:     pool.NewBufs(opt.InFlightMax / 2),
+		sealed:   pool.NewBufs(opt.InFlightMax / 4),
 		pipes:    pool.NewPipes(opt.PipesMax),
 		snapshot: opt.Snapshot,
 		out:      make([]byte, 0, outSize),
@@ -121,6 +130,7 @@ func New(opt Options, listeners []int32) (*Shard, error) {
 	// responses can't hold up the tunnels.
 	sh.mover = relay.Mover{
 		Scratch: make([]byte, scratchSize), Bufs: pool.NewBufs(opt.InFlightMax / 2), Pipes: sh.pipes,
+		TLS: tlsio.NewLayer(sh.sealed),
 	}
 	sh.openLogs()
 	for i, fd := range listeners {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"holdfast/limit"
 	"holdfast/route"
 	"holdfast/tlsio"
 	"holdfast/upstream"
@@ -20,6 +21,10 @@ type Snapshot struct {
 	Groups []*upstream.Group
 	// GroupByName finds the group of a proxy_pass with variables.
 	GroupByName map[string]*upstream.Group
+	// StreamGroupByName is the same for the stream context; its groups are in Groups too.
+	StreamGroupByName map[string]*upstream.Group
+	// Zones are indexed by route.LimitConn.Zone.
+	Zones []*limit.Zone
 	// Listeners are indexed by a listener's number, which is also its number in Table.
 	Listeners []ListenerInfo
 	// UpstreamTLS is indexed by route.Proxy.TLS - 1.
@@ -39,18 +44,20 @@ type ListenerInfo struct {
 	// HandshakeMs bounds the TLS handshake and the header of the PROXY protocol
 	// (ssl_handshake_timeout, proxy_protocol_timeout), in milliseconds.
 	HandshakeMs int64
+	// Stream is what holds for connections at a listener of the stream context; nil at others.
+	Stream *route.StreamServer
 	// ProxyProtocol has every connection begin with its header (listen … proxy_protocol).
 	ProxyProtocol bool
 }
 
 // UpstreamTLS is how a location speaks TLS with its upstream (proxy_pass https://).
 type UpstreamTLS struct {
-	Config *tls.Config // without ServerName
-	// Name is proxy_ssl_name: the name that the certificate is verified against and that goes
-	// out where SendName is set (proxy_ssl_server_name).
-	Name     *route.Template
-	SendName bool
-	Verify   bool // proxy_ssl_verify
+	// Name is proxy_ssl_name.
+	Name *route.Template
+	// Config is the configuration of a handshake with a server of that name: it goes out where
+	// proxy_ssl_server_name says so, and the certificate is judged by it where proxy_ssl_verify
+	// does. It is called on a shard's thread; the result is not changed.
+	Config func(name string) *tls.Config
 	// ID tells connections made with different settings apart: it is the same for the same
 	// settings, from 1 on.
 	ID uint32

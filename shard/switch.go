@@ -32,7 +32,7 @@ func (sh *Shard) startSwitch(s *Session, r *Request, rest []byte) {
 		sh.clientWriteFailed(s)
 		return
 	}
-	if r.down.out == 0 {
+	if !r.down.pending() {
 		sh.openTunnel(s)
 		return
 	}
@@ -58,5 +58,8 @@ func (sh *Shard) onSwitch(s *Session) (again bool) {
 
 func (sh *Shard) openTunnel(s *Session) {
 	sh.releaseRequest(s)
+	if id := s.Down.TLS(); id != 0 {
+		sh.mover.TLS.Forget(id)
+	}
 	sh.enterTunnel(s)
 }

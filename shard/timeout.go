@@ -70,6 +70,12 @@ func (sh *Shard) onTimer(s *Session) {
 		sh.onExchangeTimer(s)
 	case ReadBody:
 		sh.onBodyTimer(s)
+	case ProxyHeader, Handshake, Preread:
+		sh.onGreetTimer(s)
+	case UpHandshake:
+		s.trail = s.trail.Note(observe.SideUpstream, observe.EventTimeout)
+		sh.failTry(s, failConnectTimeout)
+		sh.advance(s)
 	case Body, Switch, Reply:
 		sh.onAnswerTimer(s)
 	}
@@ -88,6 +94,18 @@ func (sh *Shard) onHeadTimer(s *Session) {
 	sh.logError(s, observe.LevelInfo, "client timed out while reading client request", nil)
 	sh.refuse(s, 408)
 	sh.advance(s)
+}
+
+// onGreetTimer ends a connection whose client is too slow with what comes before the first
+// request.
+func (sh *Shard) onGreetTimer(s *Session) {
+	s.trail = s.trail.Note(observe.SideClient, observe.EventTimeout)
+	if s.state == Preread {
+		sh.onPrereadTimer(s)
+		return
+	}
+	sh.logError(s, observe.LevelInfo, "client timed out", nil)
+	sh.close(s, observe.ReasonHandshakeTimeout, observe.SideClient)
 }
 
 // onExchangeTimer ends a wait for one of three: the upstream takes no more of the

@@ -79,7 +79,7 @@ func (sh *Shard) noteEnds(s *Session) {
 	}{{&s.Down, observe.SideClient}, {&s.Up, observe.SideUpstream}} {
 		h := leg.half
 		if h.Bits&relay.AtEOF != 0 {
-			s.trail = s.trail.Note(leg.side, observe.EventFin)
+			s.trail = s.trail.Note(leg.side, sh.endEvent(h))
 			if h.MidFrame() {
 				s.cause(observe.ReasonAborted, leg.side)
 			} else {
@@ -93,6 +93,9 @@ func (sh *Shard) noteEnds(s *Session) {
 			s.trail = s.trail.Note(leg.side, observe.EventWriteFailed)
 		}
 		if h.Bits&(relay.ReadDead|relay.WriteDead) != 0 {
+			if s.reason == observe.ReasonNone {
+				sh.logTLS(s, sys.Errno(h.Err), leg.side)
+			}
 			s.cause(errnoReason(sys.Errno(h.Err)), leg.side)
 		}
 	}
@@ -103,6 +106,8 @@ func errnoReason(e sys.Errno) observe.CloseReason {
 	switch e {
 	case sys.ECONNRESET, sys.EPIPE:
 		return observe.ReasonReset
+	case sys.EBADMSG, sys.EPROTO:
+		return observe.ReasonTLS
 	case sys.ETIMEDOUT, sys.EHOSTUNREACH, sys.ENETUNREACH:
 		return observe.ReasonUnreachable
 	}

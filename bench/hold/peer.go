@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"text/template"
 	"time"
 
@@ -27,24 +25,19 @@ type peer struct {
 	address netip.AddrPort
 	admins  []string // of each holdfast process
 	pids    []int    // of all processes, workers too
-	dirs    []string
 	// keepalive is whether a holdfast may look for dead peers, as it does unless told not to.
 	keepalive bool
-	started   []*proc.Process
+	started   []*peers.Running
 }
 
 // startPeer starts a proxy as planned and waits until all of it listens.
 func startPeer(kind peers.Kind, o options, p plan, backends []netip.AddrPort) (*peer, error) {
-	path, err := peers.Path(kind, o.binary)
-	if err != nil {
-		return nil, err
-	}
 	front, err := port.Free()
 	if err != nil {
 		return nil, err
 	}
 	running := &peer{kind: kind, keepalive: o.keepalive, address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(front))}
-	if err := running.start(path, p, backends); err != nil {
+	if err := running.start(o.binary, p, backends); err != nil {
 		err = fmt.Errorf("%s: %w\n%s", kind, err, running.output())
 		running.stop(true)
 		return nil, err
@@ -52,7 +45,7 @@ func startPeer(kind peers.Kind, o options, p plan, backends []netip.AddrPort) (*
 	return running, nil
 }
 
-func (r *peer) start(path string, p plan, backends []netip.AddrPort) error {
+func (r *peer) start(binary string, p plan, backends []netip.AddrPort) error {
 	values := map[string]any{
 		"Address": r.address, "Backends": backends, "Threads": p.threads(), "Files": p.Files,
 		"Tunnels": p.Share, "Connections": p.Files - proxyReserve/8, "Root": os.Geteuid() == 0,
@@ -69,7 +62,7 @@ func (r *peer) start(path string, p plan, backends []netip.AddrPort) error {
 		values["Threads"] = listeners
 	}
 	for range processes {
-		if err := r.launch(path, values); err != nil {
+		if err := r.launch(binary, values); err != nil {
 			return err
 		}
 	}
@@ -86,19 +79,9 @@ func (r *peer) start(path string, p plan, backends []netip.AddrPort) error {
 	return nil
 }
 
-// launch starts one process of the proxy in a folder of its own.
-func (r *peer) launch(path string, values map[string]any) error {
-	dir, err := os.MkdirTemp("", "holdfast-hold-")
-	if err != nil {
-		return err
-	}
-	r.dirs = append(r.dirs, dir)
-	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {
-		return err
-	}
+// launch starts one process of the proxy.
+func (r *peer) launch(binary string, values map[string]any) error {
 	name := string(r.kind) + ".conf"
-	conf := filepath.Join(dir, name)
-	args := []string{"-c", conf, "-p", dir + "/"}
 	switch r.kind {
 	case peers.Holdfast:
 		admin, err := port.Free()
@@ -107,10 +90,8 @@ func (r *peer) launch(path string, values map[string]any) error {
 		}
 		r.admins = append(r.admins, fmt.Sprintf("127.0.0.1:%d", admin))
 		values["Admin"] = r.admins[len(r.admins)-1]
-		args = append([]string{"run"}, args...)
 	case peers.HAProxy:
 		name = "haproxy.cfg"
-		args = []string{"-db", "-f", conf}
 	}
 	t, err := template.ParseFS(configurations, "conf/"+name)
 	if err != nil {
@@ -120,11 +101,7 @@ func (r *peer) launch(path string, values map[string]any) error {
 	if err := t.Execute(&text, values); err != nil {
 		return err
 	}
-	if err := os.WriteFile(conf, []byte(text.String()), 0o644); err != nil {
-		return err
-	}
-	started, err := proc.Launch(proc.Command{Path: path, Args: args, Dir: dir,
-		Output: filepath.Join(dir, "output.log"), OrphanSignal: syscall.SIGTERM})
+	started, err := peers.Launch{Kind: r.kind, Binary: binary, Configuration: text.String()}.Start()
 	if err == nil {
 		r.started = append(r.started, started)
 	}
@@ -164,11 +141,9 @@ func countListeners(text string, port uint16) int {
 
 // output is what the first process that said something said.
 func (r *peer) output() string {
-	for _, dir := range r.dirs {
-		text, _ := os.ReadFile(filepath.Join(dir, "output.log"))
-		log, _ := os.ReadFile(filepath.Join(dir, "logs", "error.log"))
-		if len(text)+len(log) > 0 {
-			return string(text) + string(log)
+	for _, s := range r.started {
+		if text := s.Output(); text != "" {
+			return text
 		}
 	}
 	return ""
@@ -178,17 +153,15 @@ func (r *peer) output() string {
 func (r *peer) stop(atOnce bool) {
 	for _, s := range r.started {
 		if !atOnce {
-			_ = s.Signal(syscall.SIGTERM)
+			s.AskToStop() // all of them before the first is waited for
 		}
 	}
 	for _, s := range r.started {
-		if !atOnce {
-			_, _ = s.Exit(5 * time.Second)
+		if atOnce {
+			s.Kill()
+		} else {
+			s.Finish()
 		}
-		s.Kill()
-	}
-	for _, dir := range r.dirs {
-		_ = os.RemoveAll(dir)
 	}
 }
 

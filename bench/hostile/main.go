@@ -63,9 +63,9 @@ func play(kind peers.Kind, binary string, cases []hostile.Case) ([]hostile.Resul
 	}
 	p, err := start(kind, binary, all)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", kind, err)
+		return nil, err
 	}
-	defer p.stop()
+	defer p.Stop()
 	// A peer owes no answer to what nobody knows the right answer to, so the wait is short.
 	o := hostile.Options{Lanes: all, Patience: 2 * time.Second, Quiet: 200 * time.Millisecond}
 	return hostile.Run(cases, o), nil

@@ -6,12 +6,15 @@
 //	loadgen echo  -url ws://H:P/ -conns 50 -size 64 -rate 20000 -d 5s
 //	loadgen storm -url ws://H:P/ -n 5000 -at-once 64
 //	loadgen bulk  -url ws://H:P/ -conns 16 -frame 65536 -dir down -bytes 1000000000
+//	loadgen handshake -url https://H:P/204 -n 5000 -at-once 16 -resume -tls 1.2
+//	loadgen surge -url wss://H:P/ -conns 2000 -rate 5000 -d 5s -n 2000
 //
 // The origin behind the proxy is bench/backend. Rates are messages that the client sends,
 // or sessions that it starts, a second; an echo is two messages to the proxy.
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -46,13 +49,13 @@ type command struct {
 
 // run runs the scenario that the first argument names.
 func run(args []string, out, messages io.Writer) error {
-	const want = "want a scenario: echo, storm or bulk"
+	const want = "want a scenario: echo, storm, bulk, handshake or surge"
 	if len(args) == 0 {
 		return errors.New(want)
 	}
 	c := &command{flags: flag.NewFlagSet("loadgen "+args[0], flag.ContinueOnError)}
 	c.flags.SetOutput(messages)
-	c.flags.StringVar(&c.target.URL, "url", "", "where to go: ws://HOST:PORT/PATH")
+	c.flags.StringVar(&c.target.URL, "url", "", "where to go: ws://HOST:PORT/PATH, wss:// for TLS")
 	c.flags.BoolVar(&c.target.Raw, "raw", false, "upgrade to bytes without frames")
 	c.flags.IntVar(&c.target.Loops, "loops", 1, "event loops, each on a thread of its own")
 	c.flags.StringVar(&c.output, "json", "-", "file for the result; - is standard output")
@@ -63,6 +66,10 @@ func run(args []string, out, messages io.Writer) error {
 		c.storm()
 	case "bulk":
 		c.bulk()
+	case "handshake":
+		c.handshake()
+	case "surge":
+		c.surge()
 	default:
 		return errors.New(want)
 	}
@@ -75,12 +82,16 @@ func run(args []string, out, messages io.Writer) error {
 	return c.measure(out)
 }
 
+// heapMax is the memory in use at which garbage is collected after all.
+const heapMax = 1 << 30
+
 // measure runs the load and writes its result, also that of a failure.
 func (c *command) measure(out io.Writer) error {
 	// The scheduler takes a loop's processor away where there is none to spare.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(c.target.Loops + 2))
 	// Loops don't allocate in traffic; a collection would be noise in the measurement.
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(heapMax)) // handshakes do allocate
 	result, failure := c.load()
 	if c.output != "-" {
 		f, err := os.Create(c.output)
@@ -124,4 +135,39 @@ func (c *command) bulk() {
 		return nil
 	})
 	c.load = func() (client.Result, error) { o.Target = c.target; return client.Bulk(o) }
+}
+
+func (c *command) handshake() {
+	var o client.HandshakeOptions
+	version := uint16(tls.VersionTLS13)
+	c.flags.IntVar(&o.Handshakes, "n", 5000, "handshakes in all")
+	c.flags.IntVar(&o.AtOnce, "at-once", 16, "connections under way at any time")
+	c.flags.BoolVar(&o.Resume, "resume", false, "resume one session instead of full handshakes")
+	c.flags.BoolVar(&o.Hybrid, "hybrid", false, "offer X25519MLKEM768 beside X25519")
+	c.flags.Func("tls", "the version, 1.2 or 1.3 (default 1.3)", func(text string) error {
+		switch text {
+		case "1.2":
+			version = tls.VersionTLS12
+		case "1.3":
+			version = tls.VersionTLS13
+		default:
+			return errors.New("want 1.2 or 1.3")
+		}
+		return nil
+	})
+	c.load = func() (client.Result, error) {
+		o.Target, o.Version = c.target, version
+		return client.Handshakes(o)
+	}
+}
+
+func (c *command) surge() {
+	var o client.SurgeOptions
+	c.flags.IntVar(&o.Connections, "conns", 2000, "tunnels that echo")
+	c.flags.IntVar(&o.Size, "size", 64, "bytes of a message's payload")
+	c.flags.Float64Var(&o.Rate, "rate", 5000, "messages sent a second over all tunnels")
+	c.flags.DurationVar(&o.Duration, "d", 5*time.Second, "how long to echo before the surge")
+	c.flags.IntVar(&o.Newcomers, "n", 2000, "connections that are opened at once")
+	c.flags.IntVar(&o.Nice, "nice", 10, "how far the new connections' side stands back, 0 to 19")
+	c.load = func() (client.Result, error) { o.Target = c.target; return client.RunSurge(o) }
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +18,6 @@ import (
 	"time"
 
 	"holdfast/test/port"
-	"holdfast/test/proc"
 	"holdfast/test/procfs"
 )
 
@@ -55,16 +53,16 @@ type Options struct {
 	// AnyUpgrade makes holdfast pass upgrades to other protocols than WebSocket, as the
 	// others' configurations always do.
 	AnyUpgrade bool
+	// Key makes the proxy terminate TLS, with a self-signed certificate of this kind: 1.2
+	// and 1.3, AES-128-GCM, session tickets.
+	Key KeyType
 }
 
 // Peer is a running proxy.
 type Peer struct {
-	Kind Kind
+	*Running
 	// Address is where it listens, Admin the admin address of a holdfast.
 	Address, Admin string
-
-	process *proc.Process
-	dir     string
 }
 
 // workers is the number of workers, threads or shards of every peer.
@@ -110,100 +108,50 @@ func Version(kind Kind, binary string) string {
 
 // Start starts a proxy and waits until it accepts connections. Stop it in the end.
 func Start(kind Kind, o Options) (*Peer, error) {
-	path, err := Path(kind, o.Binary)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "holdfast-bench-")
-	if err != nil {
-		return nil, err
-	}
-	p := &Peer{Kind: kind, dir: dir}
-	if err := p.start(path, o); err != nil {
-		err = fmt.Errorf("%s: %w\n%s", kind, err, p.output())
-		p.Stop()
-		return nil, err
-	}
-	return p, nil
-}
-
-func (p *Peer) start(path string, o Options) error {
 	front, err := port.Free()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.Address = fmt.Sprintf("127.0.0.1:%d", front)
-	args := []string{strconv.Itoa(front), o.Backends[0], strconv.Itoa(workers)}
-	if p.Kind != Floor {
-		if args, err = p.configure(front, o); err != nil {
-			return err
+	p := &Peer{Address: fmt.Sprintf("127.0.0.1:%d", front)}
+	l := Launch{Kind: kind, Binary: o.Binary, Ready: Accepts(p.Address)}
+	if o.Key != "" {
+		if l.Files, err = certificate(o.Key); err != nil {
+			return nil, err
 		}
 	}
-	p.process, err = proc.Launch(proc.Command{
-		Path: path, Args: args, Dir: p.dir, Output: filepath.Join(p.dir, "output.log"), OrphanSignal: syscall.SIGTERM,
-	})
-	if err != nil {
-		return err
-	}
-	err = proc.Poll(proc.Patience, func() error {
-		if p.process.Ended() {
-			return nil
-		}
-		c, err := net.Dial("tcp", p.Address)
-		if err == nil {
-			c.Close()
-		}
-		return err
-	})
-	if p.process.Ended() {
-		return errors.New("it ended at once")
-	}
-	return err
-}
-
-// configure writes the configuration and returns the arguments that name it.
-func (p *Peer) configure(front int, o Options) (args []string, err error) {
-	name := string(p.Kind) + ".conf"
 	admin := 0
-	switch p.Kind {
+	switch kind {
+	case Floor:
+		l.Args = []string{strconv.Itoa(front), o.Backends[0], strconv.Itoa(workers)}
 	case Holdfast:
 		if admin, err = port.Free(); err != nil {
 			return nil, err
 		}
 		p.Admin = fmt.Sprintf("127.0.0.1:%d", admin)
-	case HAProxy, HAProxySplice:
-		name = "haproxy.cfg"
 	}
-	if err := os.Mkdir(filepath.Join(p.dir, "logs"), 0o755); err != nil {
-		return nil, err
+	if kind != Floor {
+		var text strings.Builder
+		if err := render(&text, kind, front, admin, o); err != nil {
+			return nil, err
+		}
+		l.Configuration = text.String()
 	}
-	conf := filepath.Join(p.dir, name)
-	f, err := os.Create(conf)
+	p.Running, err = l.Start()
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	args = []string{"-c", conf, "-p", p.dir + "/"}
-	switch p.Kind {
-	case Holdfast:
-		args = append([]string{"run"}, args...)
-	case HAProxy, HAProxySplice:
-		args = []string{"-db", "-f", conf}
-	}
-	return args, render(f, name, p.Kind, front, admin, o)
+	return p, nil
 }
 
 // Config writes the configuration that a peer is started with, with the given ports:
 // to be published beside results.
-func Config(w io.Writer, kind Kind, o Options) error {
+func Config(w io.Writer, kind Kind, o Options) error { return render(w, kind, 8080, 8081, o) }
+
+func render(w io.Writer, kind Kind, front, admin int, o Options) error {
 	name := string(kind) + ".conf"
 	if kind == HAProxy || kind == HAProxySplice {
 		name = "haproxy.cfg"
 	}
-	return render(w, name, kind, 8080, 8081, o)
-}
-
-func render(w io.Writer, name string, kind Kind, front, admin int, o Options) error {
 	t, err := template.ParseFS(templates, name)
 	if err != nil {
 		return err
@@ -217,7 +165,7 @@ func render(w io.Writer, name string, kind Kind, front, admin int, o Options) er
 		// nginx counts both sockets of a tunnel, and one worker may get most of them.
 		"Connections": 2*o.Tunnels + 600, "Sessions": sessions, "Files": min(2*sessions+300, fileLimit()),
 		"FileLimit": fileLimit(), "LargeBuffers": o.LargeBuffers, "AnyUpgrade": o.AnyUpgrade,
-		"Splice": kind == HAProxySplice,
+		"Splice": kind == HAProxySplice, "TLS": o.Key != "",
 	})
 }
 
@@ -229,25 +177,6 @@ func fileLimit() int {
 	}
 	return int(min(limit.Max, 1<<20))
 }
-
-func (p *Peer) output() string {
-	text, _ := os.ReadFile(filepath.Join(p.dir, "output.log"))
-	log, _ := os.ReadFile(filepath.Join(p.dir, "logs", "error.log"))
-	return strings.ReplaceAll(string(text)+string(log), p.dir, ".")
-}
-
-// Stop ends the proxy at once and removes its files.
-func (p *Peer) Stop() {
-	if p.process != nil {
-		_ = p.process.Signal(syscall.SIGTERM)
-		_, _ = p.process.Exit(5 * time.Second)
-		p.process.Kill()
-	}
-	_ = os.RemoveAll(p.dir)
-}
-
-// PID is the process id of a peer's first process.
-func (p *Peer) PID() int { return p.process.PID() }
 
 // Usage is what a proxy uses, over all its processes.
 type Usage struct {

@@ -99,6 +99,7 @@ type stage struct {
 	backend *backend
 	peer    *peers.Peer
 	address string // where the load goes
+	secure  bool   // over TLS
 	pids    []int  // of the proxy
 	kernel  []int  // of the kernel's threads
 }
@@ -112,7 +113,7 @@ func setUp(t *tools, c Contender, o peers.Options) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{backend: b, address: b.Address}
+	s := &stage{backend: b, address: b.Address, secure: o.Key != ""}
 	if c.kind == "" {
 		return s, nil
 	}

@@ -41,7 +41,7 @@ func main() {
 func parseFlags(args []string) (options, error) {
 	o := options{scale: fullScale}
 	names := strings.Join(everyone, ",")
-	scenarios := strings.Join(scenarioNames(), ",")
+	scenarios := strings.Join(usual(), ",")
 	if slices.Contains(args, "-quick") || slices.Contains(args, "--quick") {
 		o.scale = quickScale
 		names = strings.Join([]string{floor, holdfast, nginx, haproxy}, ",")
@@ -64,6 +64,8 @@ func parseFlags(args []string) (options, error) {
 	f.IntVar(&o.scale.Connections, "connections", o.scale.Connections, "connections of the storm")
 	f.IntVar(&o.scale.Tunnels, "n", o.scale.Tunnels, "idle tunnels")
 	f.Float64Var(&o.scale.Settle, "settle", o.scale.Settle, "seconds before memory is read")
+	f.IntVar(&o.scale.Handshakes, "handshakes", o.scale.Handshakes, "handshakes of each kind")
+	f.IntVar(&o.scale.SecureTunnels, "tls-n", o.scale.SecureTunnels, "idle tunnels of tls-mem")
 	f.IntVar(&o.scale.HoldRounds, "hold-rounds", o.scale.HoldRounds, "rounds in which memory is measured")
 	f.Int64Var(&o.scale.BulkBytes, "bytes", o.scale.BulkBytes, "bytes of each bulk transfer")
 	if err := f.Parse(args); err != nil {
@@ -105,6 +107,7 @@ func (o options) run() error {
 	d := &driver{tools: t, scale: o.scale, step: bar.step, stop: interrupted()}
 	r.Runs, r.Failures, r.Rounds = d.measureAll(r.cells, r.Peers, o.within)
 	bar.end()
+	compareMemory(r.Runs)
 	r.verdicts()
 	fmt.Print(r.Markdown())
 	if o.write != "" {

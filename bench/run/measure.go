@@ -132,7 +132,7 @@ func (c cell) who(all []Contender) []Contender {
 func (d *driver) measure(c cell, who Contender) (Measurement, error) {
 	m := Measurement{Peer: who.Name, Cell: c.name}
 	s, err := setUp(d.tools, who, peers.Options{
-		Tunnels: max(d.scale.Tunnels, 1000), LargeBuffers: c.largeBuffers, AnyUpgrade: c.anyUpgrade,
+		Tunnels: max(d.scale.Tunnels, 1000), LargeBuffers: c.largeBuffers, AnyUpgrade: c.anyUpgrade, Key: c.key,
 	})
 	if err != nil {
 		return m, err

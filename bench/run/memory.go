@@ -21,19 +21,22 @@ const (
 
 func memoryCells() []cell {
 	return []cell{{
-		name: "memory", scenario: "memory", hold: true, without: plain, unit: unit{"1,000 tunnels", 1e3}, warm: warmMemory, run: memory,
+		name: "memory", scenario: "memory", hold: true, without: plain, unit: unit{"1,000 tunnels", 1e3}, warm: warmMemory(64),
+		run: func(d *driver, s *stage) (outcome, error) { return memory(d, s, d.scale.Tunnels, 64) },
 	}}
 }
 
 // warmMemory lets a proxy touch what it needs only once.
-func warmMemory(_ *driver, s *stage) (outcome, error) {
-	tunnels, err := load.OpenMany(context.Background(), s.target(), 0, 64, 32)
-	defer load.CloseAll(tunnels)
-	if err != nil {
+func warmMemory(size int) run {
+	return func(_ *driver, s *stage) (outcome, error) {
+		tunnels, err := load.OpenMany(context.Background(), s.target(), 0, 64, 32)
+		defer load.CloseAll(tunnels)
+		if err != nil {
+			return outcome{}, err
+		}
+		_, err = load.EchoOn(tunnels, 1, size)
 		return outcome{}, err
 	}
-	_, err = load.EchoOn(tunnels, 1, 64)
-	return outcome{}, err
 }
 
 // before is how long a proxy settles after warming up, in seconds. If that is too short,
@@ -56,15 +59,14 @@ func settled(s *stage, seconds float64) (h held, err error) {
 	return h, err
 }
 
-// memory opens idle tunnels and looks before, with them, and after each has carried a
-// message.
-func memory(d *driver, s *stage) (outcome, error) {
+// memory opens n idle tunnels and looks before, with them, and after each has carried a
+// message of size bytes.
+func memory(d *driver, s *stage, n, size int) (outcome, error) {
 	before, err := settled(s, d.scale.before())
 	if err != nil {
 		return outcome{}, err
 	}
 	began := time.Now()
-	n := d.scale.Tunnels
 	tunnels, err := load.OpenMany(context.Background(), s.target(), 0, n, 64)
 	defer load.CloseAll(tunnels)
 	if err != nil {
@@ -78,7 +80,7 @@ func memory(d *driver, s *stage) (outcome, error) {
 	if dead, err := load.CountDead(tunnels); dead > 0 {
 		return outcome{}, fmt.Errorf("%d idle tunnels ended: %w", dead, err)
 	}
-	if _, err := load.EchoOn(tunnels, 1, 64); err != nil {
+	if _, err := load.EchoOn(tunnels, 1, size); err != nil {
 		return outcome{}, err
 	}
 	used, err := settled(s, d.scale.Settle)
@@ -96,4 +98,6 @@ func memory(d *driver, s *stage) (outcome, error) {
 	return outcome{units: float64(n), seconds: opened, values: values}, err
 }
 
-func (s *stage) target() load.Target { return load.Target{Address: s.address, Path: "/"} }
+func (s *stage) target() load.Target {
+	return load.Target{Address: s.address, Path: "/", Secure: s.secure}
+}

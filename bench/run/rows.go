@@ -63,6 +63,27 @@ func rowsOf(c cell) []row {
 		}
 	case "memory":
 		return memoryRows(c)
+	case "tls-hand":
+		return []row{
+			rateRow(c, "handshakes/s", 1, "%.0f"),
+			{cell: c.name, name: "handshakes per second of the proxy's CPU", format: "%.0f", higher: true,
+				of: func(m Measurement) float64 { return m.Units / m.ProxyCPU }},
+			cpuRow(c),
+			machineRow(c),
+		}
+	case "tls-echo":
+		return []row{rateRow(c, "messages/s", 1, "%.0f"), cpuRow(c), machineRow(c),
+			latencyRow(c, "p50", func(l Latency) float64 { return l.P50 }),
+			latencyRow(c, "p99", func(l Latency) float64 { return l.P99 })}
+	case "tls-bulk":
+		return []row{cpuRow(c),
+			{cell: c.name, name: "GB per second of the proxy's CPU", format: "%.2f", higher: true,
+				of: func(m Measurement) float64 { return m.Units / m.ProxyCPU / 1e9 }},
+			rateRow(c, "GB/s", 1e9, "%.2f"), machineRow(c)}
+	case "tls-surge":
+		return surgeRows(c)
+	case "tls-mem":
+		return secureMemoryRows(c)
 	case "k6":
 		requests := valueRow(c, k6Requests, "HTTP requests/s", "%.0f", 1)
 		echoes := valueRow(c, k6Echoes, "WebSocket echoes/s", "%.0f", 1)

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"holdfast/bench/peers"
 )
 
 // scale is how much a run does.
@@ -18,15 +20,18 @@ type scale struct {
 	Settle      float64 // seconds before memory is read
 	HoldRounds  int     // rounds in which memory is measured; it hardly varies
 	BulkBytes   int64   // of each bulk transfer
+	Handshakes  int     // of each kind
+	// SecureTunnels are those of tls-mem.
+	SecureTunnels int
 }
 
 // The two scales. A storm stays below the 28,000 ports that one address has towards one
 // backend. Memory settles for as long as holdfast needs to tidy up.
 var (
 	fullScale = scale{Rounds: 5, Seconds: 5, Rate: 20_000, Connections: 10_000, Tunnels: 9_000, Settle: 15, HoldRounds: 100,
-		BulkBytes: 3e9}
+		BulkBytes: 3e9, Handshakes: 5_000, SecureTunnels: 4_000}
 	quickScale = scale{Rounds: 3, Seconds: 2, Rate: 20_000, Connections: 3_000, Tunnels: 9_000, Settle: 4, HoldRounds: 1,
-		BulkBytes: 1e9}
+		BulkBytes: 1e9, Handshakes: 1_000, SecureTunnels: 4_000}
 )
 
 // warmUp is how long a proxy works before it is measured.
@@ -38,10 +43,12 @@ type run func(*driver, *stage) (outcome, error)
 // cell is one load with one configuration of the peers: what is measured at a time.
 type cell struct {
 	name, scenario string
+	kind           string // of a bulk transfer
 	largeBuffers   bool
-	hold           bool     // is measured in HoldRounds only, and waits for memory to settle
-	anyUpgrade     bool     // also to other protocols than WebSocket
-	without        []string // peers that take no part
+	hold           bool          // is measured in HoldRounds only, and waits for memory to settle
+	anyUpgrade     bool          // also to other protocols than WebSocket
+	key            peers.KeyType // of the proxy's certificate; "" without TLS
+	without        []string      // peers that take no part
 	warm, run      run
 	unit           unit
 }
@@ -65,19 +72,27 @@ type scenario struct {
 	name, about string
 	missing     func() error // why it cannot run here
 	cells       func() []cell
+	asked       bool // is measured only when it is named
 }
 
 // scenarios are all there are, in the order in which they run and are reported.
 var scenarios = []scenario{
 	{"echo", "64 B messages at a fixed rate on 50 connections, open loop: what a message costs when the " +
-		"machine is not full, and how long it takes, counted from when it was due", nil, echoCells},
+		"machine is not full, and how long it takes, counted from when it was due", nil, echoCells, false},
 	{"closed", "64 B messages in a closed loop, as fast as they come back: throughput, and what a message " +
-		"costs then", nil, closedCells},
-	{"storm", "connect, upgrade, echo once, close, 64 at a time", nil, stormCells},
-	{"bulk", "16 tunnels, one direction, as fast as it goes; nginx and HAProxy with buffers of 64 KiB", nil, bulkCells},
-	{"http", "plain requests with a body of 128 B by wrk, 64 connections", wrkMissing, httpCells},
-	{"memory", "idle tunnels: the proxy's memory and the kernel's", nil, memoryCells},
-	{"k6", "HTTP requests and WebSocket sessions mixed, by k6", k6Missing, k6Cells},
+		"costs then", nil, closedCells, false},
+	{"storm", "connect, upgrade, echo once, close, 64 at a time", nil, stormCells, false},
+	{"bulk", "16 tunnels, one direction, as fast as it goes; nginx and HAProxy with buffers of 64 KiB", nil, bulkCells, false},
+	{"http", "plain requests with a body of 128 B by wrk, 64 connections", wrkMissing, httpCells, false},
+	{"memory", "idle tunnels: the proxy's memory and the kernel's", nil, memoryCells, false},
+	{"k6", "HTTP requests and WebSocket sessions mixed, by k6", k6Missing, k6Cells, false},
+	{"tls-hand", "full and resumed handshakes, 16 at a time, each with a GET that the proxy answers itself; X25519, " +
+		"an ECDSA P-256 or an RSA 2048 certificate", nil, handshakeCells, true},
+	{"tls-echo", "the scenario echo over wss: TLS 1.3, AES-128-GCM", nil, secureEchoCells, true},
+	{"tls-bulk", "the scenario bulk over wss, with the peers' own buffers and with 64 KiB", nil, secureBulkCells, true},
+	{"tls-surge", "2,000 tunnels echo over wss, and 2,000 more are opened at once, whose client side stands back", nil, surgeCells, true},
+	{"tls-mem", "idle tunnels, plain and wss: the proxy's memory, also after each has carried 16 KiB both ways", nil,
+		secureMemoryCells, true},
 }
 
 // chosen are the scenarios of a list of names; missing are those that cannot run here.
@@ -100,6 +115,17 @@ func chosen(names []string) (found []scenario, missing []Missing, err error) {
 		found = append(found, s)
 	}
 	return found, missing, nil
+}
+
+// usual are the scenarios that are measured unless others are named.
+func usual() []string {
+	var names []string
+	for _, s := range scenarios {
+		if !s.asked {
+			names = append(names, s.name)
+		}
+	}
+	return names
 }
 
 func scenarioNames() []string {
@@ -172,7 +198,7 @@ func bulkCells() []cell {
 				return outcome{units: r.Bytes, seconds: r.Seconds, cpu: r.CPUSeconds}, err
 			}
 			cells = append(cells, cell{
-				name: "bulk-" + dir + "-" + kind.name, scenario: "bulk", largeBuffers: true, anyUpgrade: kind.raw, unit: gigabyte,
+				name: "bulk-" + dir + "-" + kind.name, kind: kind.name, scenario: "bulk", largeBuffers: true, anyUpgrade: kind.raw, unit: gigabyte,
 				warm: func(d *driver, s *stage) (outcome, error) { return bulk(d, s, d.scale.BulkBytes/10) },
 				run:  func(d *driver, s *stage) (outcome, error) { return bulk(d, s, d.scale.BulkBytes) },
 			})
@@ -191,7 +217,12 @@ func messages(r LoadResult, err error) (outcome, error) {
 	return outcome{units: 2 * r.Count, seconds: r.Seconds, cpu: r.CPUSeconds, latency: &r.Latency}, err
 }
 
-func (s *stage) url() string { return "ws://" + s.address + "/" }
+func (s *stage) url() string {
+	if s.secure {
+		return "wss://" + s.address + "/"
+	}
+	return "ws://" + s.address + "/"
+}
 
 // seconds is the duration of a timed load as loadgen wants it.
 func (d *driver) seconds() string {

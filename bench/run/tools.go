@@ -67,6 +67,11 @@ type LoadResult struct {
 	Latency     Latency      `json:"latency"`
 	CPUSeconds  float64      `json:"cpu_seconds"`
 	Histogram   [][2]float64 `json:"histogram,omitempty"` // quantile, µs
+	Surge       struct {
+		Opened, Refused      float64
+		Seconds              float64
+		Quiet, During, After Latency
+	} `json:"surge"`
 }
 
 // Latency are quantiles in microseconds.

@@ -51,7 +51,7 @@ func measure(o options) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer p.stop()
+	defer p.Stop()
 	r := &result{limit: bufferLimit(o.crowd, o.steady.connections)}
 	start, err := p.look()
 	if err != nil {
@@ -128,12 +128,12 @@ func (r *result) settle(p *proxy) error {
 	const window = 500 * time.Millisecond
 	began := time.Now()
 	for time.Since(began) < patience {
-		before, err := procfs.RunTime(p.process.PID())
+		before, err := procfs.RunTime(p.PID())
 		if err != nil {
 			return err
 		}
 		time.Sleep(window)
-		after, err := procfs.RunTime(p.process.PID())
+		after, err := procfs.RunTime(p.PID())
 		if err != nil {
 			return err
 		}

@@ -2,16 +2,12 @@ package main
 
 import (
 	_ "embed"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"text/template"
-	"time"
 
 	"holdfast/bench/peers"
 	"holdfast/test/port"
@@ -31,77 +27,37 @@ const (
 
 // proxy is a running holdfast of one shard.
 type proxy struct {
+	*peers.Running
 	address, admin string
-	dir            string
-	process        *proc.Process
 }
 
 // startProxy starts a holdfast before an origin and waits until it answers.
 func startProxy(o options, origin string) (*proxy, error) {
-	path, err := peers.Path(peers.Holdfast, o.binary)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "holdfast-slow-")
-	if err != nil {
-		return nil, err
-	}
-	p := &proxy{dir: dir}
-	if err := p.start(path, origin, o); err != nil {
-		output, _ := os.ReadFile(filepath.Join(dir, "output.log"))
-		p.stop()
-		return nil, fmt.Errorf("%w\n%s", err, output)
-	}
-	return p, nil
-}
-
-func (p *proxy) start(path, origin string, o options) error {
 	ports := [2]string{}
 	for i := range ports {
 		n, err := port.Free()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		ports[i] = fmt.Sprintf("127.0.0.1:%d", n)
 	}
-	p.address, p.admin = ports[0], ports[1]
+	p := &proxy{address: ports[0], admin: ports[1]}
 	t, err := template.New("").Parse(configuration)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var text strings.Builder
 	if err := t.Execute(&text, map[string]any{"Address": p.address, "Admin": p.admin, "Origin": origin,
 		"Connections": 2*o.crowd.Size() + 200,
 		"HeadBuffer":  headBuffer, "BodyBuffer": bodyBuffer, "AheadBuffers": aheadBuffers / 8,
 	}); err != nil {
-		return err
+		return nil, err
 	}
-	conf := filepath.Join(p.dir, "holdfast.conf")
-	if err := errors.Join(os.Mkdir(filepath.Join(p.dir, "logs"), 0o755),
-		os.WriteFile(conf, []byte(text.String()), 0o644)); err != nil {
-		return err
-	}
-	p.process, err = proc.Launch(proc.Command{Path: path, Args: []string{"run", "-c", conf, "-p", p.dir + "/"},
-		Dir: p.dir, Output: filepath.Join(p.dir, "output.log")})
-	if err != nil {
-		return err
-	}
-	return proc.Poll(proc.Patience, func() error {
-		if p.process.Ended() {
-			return errors.New("holdfast has ended")
-		}
-		_, err := p.look()
-		return err
-	})
-}
-
-func (p *proxy) stop() {
-	if p.process != nil {
-		_ = p.process.Signal(syscall.SIGTERM)
-		_, _ = p.process.Exit(5 * time.Second)
-		p.process.Kill()
-	}
-	_ = os.RemoveAll(p.dir)
+	p.Running, err = peers.Launch{
+		Kind: peers.Holdfast, Binary: o.binary, Configuration: text.String(),
+		Ready: func() error { _, err := proc.ReadStatus(p.admin); return err },
+	}.Start()
+	return p, err
 }
 
 // sample is what the proxy used at one moment.
@@ -117,7 +73,7 @@ func (p *proxy) look() (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	files, err := procfs.OpenFiles(p.process.PID())
+	files, err := procfs.OpenFiles(p.PID())
 	if err != nil {
 		return sample{}, err
 	}
@@ -125,7 +81,7 @@ func (p *proxy) look() (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	pss, err := procfs.PSS(p.process.PID())
+	pss, err := procfs.PSS(p.PID())
 	return sample{PSS: pss, Files: files, Totals: status.Totals, kernel: kernel}, err
 }
 

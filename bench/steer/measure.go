@@ -8,11 +8,10 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"holdfast/bench/load"
+	"holdfast/bench/peers"
 	"holdfast/test/port"
 	"holdfast/test/proc"
 	"holdfast/test/procfs"
@@ -37,7 +36,7 @@ type measurement struct {
 
 const configuration = `worker_processes SHARDS;
 pid proxy.pid;
-error_log error.log warn;
+error_log logs/error.log warn;
 admin ADMIN;
 events { worker_connections 20000; listen_steering STEERING; }
 http {
@@ -53,8 +52,8 @@ http {
 
 // proxy is a running holdfast.
 type proxy struct {
-	dir, front, admin string
-	process           *proc.Process
+	*peers.Running
+	front, admin string
 }
 
 func measure(o options, shards int, steering string) (m measurement, err error) {
@@ -67,7 +66,7 @@ func measure(o options, shards int, steering string) (m measurement, err error) 
 	if err != nil {
 		return m, err
 	}
-	defer p.stop()
+	defer p.Stop()
 	status, err := p.status()
 	if err != nil {
 		return m, err
@@ -124,7 +123,7 @@ func (m *measurement) storms(p *proxy, count int) error {
 	if err != nil {
 		return err
 	}
-	cpu, err := procfs.RunTime(p.process.PID())
+	cpu, err := procfs.RunTime(p.PID())
 	if err != nil {
 		return err
 	}
@@ -134,7 +133,7 @@ func (m *measurement) storms(p *proxy, count int) error {
 	if _, err := p.balanceOf(0); err != nil {
 		return err
 	}
-	used, err := procfs.RunTime(p.process.PID())
+	used, err := procfs.RunTime(p.PID())
 	if err != nil {
 		return err
 	}
@@ -198,14 +197,7 @@ func balance(counts []int) float64 {
 }
 
 func start(binary string, shards int, steering, backend string) (*proxy, error) {
-	path, err := filepath.Abs(binary)
-	if err != nil {
-		return nil, err
-	}
 	p := &proxy{}
-	if p.dir, err = os.MkdirTemp("", "holdfast-steer-"); err != nil {
-		return nil, err
-	}
 	for _, address := range []*string{&p.front, &p.admin} {
 		free, err := port.Free()
 		if err != nil {
@@ -215,34 +207,18 @@ func start(binary string, shards int, steering, backend string) (*proxy, error) 
 	}
 	text := strings.NewReplacer("SHARDS", fmt.Sprint(shards), "ADMIN", p.admin, "STEERING", steering, "BACKEND", backend,
 		"FRONT", p.front).Replace(configuration)
-	conf, output := filepath.Join(p.dir, "nginx.conf"), filepath.Join(p.dir, "output.log")
-	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
-		return nil, err
-	}
-	p.process, err = proc.Launch(proc.Command{
-		Path: path, Args: []string{"run", "-c", conf, "-p", p.dir + "/"}, Dir: p.dir, Output: output,
-	})
+	running, err := peers.Launch{
+		Kind: peers.Holdfast, Binary: binary, Configuration: text,
+		Ready: func() error { _, err := p.status(); return err },
+	}.Start()
 	if err != nil {
 		return nil, err
 	}
-	err = proc.Poll(proc.Patience, func() error {
-		if pid, err := os.ReadFile(filepath.Join(p.dir, "proxy.pid")); err != nil || len(pid) == 0 {
-			return errors.New("no pid file")
-		}
-		return nil
-	})
-	said, _ := os.ReadFile(output)
-	if err == nil && strings.Contains(string(said), "can't be had") {
-		err = errors.New("steering can't be had here")
-	}
-	if err != nil {
-		p.stop()
-		return nil, fmt.Errorf("%w\n%s", err, said)
+	p.Running = running
+	if strings.Contains(p.Output(), "can't be had") {
+		err = fmt.Errorf("steering can't be had here\n%s", p.Output())
+		p.Stop()
+		return nil, err
 	}
 	return p, nil
-}
-
-func (p *proxy) stop() {
-	p.process.Kill()
-	os.RemoveAll(p.dir)
 }

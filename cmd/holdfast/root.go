@@ -38,7 +38,7 @@ func (s source) path() string {
 // them is an error.
 func (s source) load() (cfg *config.Config, problems []config.Problem) {
 	cfg, problems = config.Load(s.path(), config.Options{
-		Prefix: s.prefix, Globals: s.globals, CheckText: engine.CheckText,
+		Prefix: s.prefix, Globals: s.globals, CheckText: engine.CheckText, CheckStreamText: engine.CheckStreamText,
 	})
 	if cfg == nil {
 		return nil, problems

@@ -34,6 +34,7 @@ const (
 	EADDRINUSE   = unix.EADDRINUSE
 	ECONNABORTED = unix.ECONNABORTED
 	EPROTO       = unix.EPROTO
+	EBADMSG      = unix.EBADMSG
 	ENOTCONN     = unix.ENOTCONN
 	ENOSYS       = unix.ENOSYS
 	EPERM        = unix.EPERM

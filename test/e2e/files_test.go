@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/test/blocks"
 	"holdfast/test/proc"
 	"holdfast/test/wire"
 )
@@ -415,7 +416,7 @@ func curlDigest(t *testing.T, args ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := digest(out)
+	got, err := blocks.Digest(out)
 	if err := errors.Join(err, cmd.Wait()); err != nil {
 		t.Fatalf("curl %v: %v", args, err)
 	}
@@ -476,7 +477,7 @@ func TestManyFilesAtOnce(t *testing.T) {
 				c.Close()
 				continue
 			}
-			got, err := digest(c.BodyReader(h))
+			got, err := blocks.Digest(c.BodyReader(h))
 			if err != nil || got != fmt.Sprintf("%s %d", want, size) {
 				t.Errorf("reader %d: %s, %v", i, got, err)
 			}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/test/blocks"
 	"holdfast/test/proc"
 )
 
@@ -25,7 +26,7 @@ type matrixStep struct {
 
 // String is the step as the scripts read it, with the hash that the body must have.
 func (s matrixStep) String() string {
-	hash, _, _ := strings.Cut(digestOf(s.size), " ")
+	hash, _, _ := strings.Cut(blocks.DigestOf(s.size), " ")
 	return fmt.Sprintf("%s:%s:%d:%s", s.direction, s.framing, s.size, hash)
 }
 
@@ -150,10 +151,10 @@ func checkAnswer(t *testing.T, step matrixStep, name string) {
 			t.Fatal(err)
 		}
 		got = string(text)
-	} else if got, err = digest(f); err != nil {
+	} else if got, err = blocks.Digest(f); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, step.String(), got, digestOf(step.size))
+	equal(t, step.String(), got, blocks.DigestOf(step.size))
 }
 
 func bodyFile(t *testing.T, dir string, size int64) string {
@@ -164,7 +165,7 @@ func bodyFile(t *testing.T, dir string, size int64) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := io.Copy(f, newBlocks(size)); err != nil {
+	if _, err := io.Copy(f, blocks.New(size)); err != nil {
 		t.Fatal(err)
 	}
 	return name
@@ -178,13 +179,13 @@ func curlChunked(t *testing.T, path, address string, step matrixStep) {
 	cmd := exec.CommandContext(ctx, path, "-q", "-sS", "--fail", "-H", "Expect: 100-continue", "-T", "-",
 		"http://"+address+step.target())
 	cmd.WaitDelay = proc.Patience
-	cmd.Stdin = newBlocks(step.size)
+	cmd.Stdin = blocks.New(step.size)
 	var said, complained bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &complained
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v: %v: %s", step, err, complained.String())
 	}
-	equal(t, step.String(), said.String(), digestOf(step.size))
+	equal(t, step.String(), said.String(), blocks.DigestOf(step.size))
 }
 
 // goSteps runs the steps by Go's net/http, the uploads with Expect.
@@ -216,7 +217,7 @@ func goSteps(t *testing.T, address string, steps []matrixStep) {
 func goStep(client *http.Client, url string, step matrixStep) error {
 	req, err := http.NewRequest(http.MethodGet, url, nil)
 	if step.direction == "up" {
-		req, err = http.NewRequest(http.MethodPost, url, struct{ io.Reader }{newBlocks(step.size)})
+		req, err = http.NewRequest(http.MethodPost, url, struct{ io.Reader }{blocks.New(step.size)})
 		if step.framing == "length" {
 			req.ContentLength = step.size
 		}
@@ -239,7 +240,7 @@ func goStep(client *http.Client, url string, step matrixStep) error {
 	}
 	if step.direction == "up" {
 		text, err := io.ReadAll(resp.Body)
-		if err == nil && string(text) != digestOf(step.size) {
+		if err == nil && string(text) != blocks.DigestOf(step.size) {
 			err = fmt.Errorf("got %s", text)
 		}
 		return err
@@ -247,8 +248,8 @@ func goStep(client *http.Client, url string, step matrixStep) error {
 	if step.framing == "length" && resp.ContentLength != step.size {
 		return fmt.Errorf("Content-Length %d", resp.ContentLength)
 	}
-	got, err := digest(resp.Body)
-	if err == nil && got != digestOf(step.size) {
+	got, err := blocks.Digest(resp.Body)
+	if err == nil && got != blocks.DigestOf(step.size) {
 		err = fmt.Errorf("got %s", got)
 	}
 	return err

@@ -16,6 +16,9 @@ import (
 // sentPerTurn bounds what one connection sends before the others, bytes.
 const sentPerTurn = 1 << 20
 
+// sealedAtOnce is how much of a stream is made records of before they are sent, bytes.
+const sealedAtOnce = 64 << 10
+
 // BulkOptions describe a bulk load.
 type BulkOptions struct {
 	Target
@@ -116,10 +119,23 @@ func (l *bulk) run(stream *frame.Stream) error {
 
 // pump sends some of a connection's stream.
 func (l *bulk) pump(c *conn) {
+	if !l.sendHeld(c) {
+		return
+	}
 	for first := c.sent; c.sent < c.stream.Bytes() && l.err == nil; {
 		if c.sent-first >= sentPerTurn {
 			l.sending = append(l.sending, c)
 			return
+		}
+		if l.secure != nil {
+			piece := c.stream.Piece(c.sent)
+			piece = piece[:min(len(piece), sealedAtOnce)]
+			c.sent += uint64(len(piece))
+			l.progress = poll.Now()
+			if l.send(c, piece); c.blocked {
+				return
+			}
+			continue
 		}
 		n, e := poll.Send(c.fd, c.stream.Piece(c.sent))
 		switch e {

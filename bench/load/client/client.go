@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"holdfast/bench/load/poll"
+	"holdfast/bench/load/secure"
 	"holdfast/test/wire"
 )
 
@@ -25,7 +26,8 @@ const sources = 16
 
 // Target is where a load goes.
 type Target struct {
-	// URL is ws://HOST:PORT/PATH; a bulk load asks below PATH for /source or /sink.
+	// URL is ws://HOST:PORT/PATH, or wss:// for TLS 1.3; a bulk load asks below PATH for
+	// /source or /sink.
 	URL string
 	// Raw asks for an upgrade to "raw" instead of "websocket": bytes without frames.
 	Raw bool
@@ -39,8 +41,10 @@ type Target struct {
 type destination struct {
 	address poll.Address
 	sources []poll.Address // nil: the kernel chooses
+	path    string         // what is asked for
 	request []byte         // the upgrade request
 	accept  string         // what the head of the 101 must hold
+	dialer  *secure.Dialer // nil without TLS
 }
 
 // resolve looks the target up; below is added to its path.
@@ -49,13 +53,17 @@ func (t Target) resolve(below string) (*destination, error) {
 	if err != nil {
 		return nil, err
 	}
-	if (u.Scheme != "ws" && u.Scheme != "http") || u.Port() == "" {
-		return nil, fmt.Errorf("%q: want ws://HOST:PORT/PATH", t.URL)
+	overTLS := u.Scheme == "wss" || u.Scheme == "https"
+	if (u.Scheme != "ws" && u.Scheme != "http" && !overTLS) || u.Port() == "" {
+		return nil, fmt.Errorf("%q: want ws://HOST:PORT/PATH or wss://", t.URL)
 	}
 	if t.Loops < 1 {
 		return nil, errors.New("a load needs a loop")
 	}
 	d := &destination{accept: wire.AcceptKey(wire.SampleKey)}
+	if overTLS {
+		d.dialer = secure.NewDialer(secure.Options{})
+	}
 	if d.address, err = poll.Resolve(u.Host); err != nil {
 		return nil, err
 	}
@@ -68,6 +76,7 @@ func (t Target) resolve(below string) (*destination, error) {
 	if below != "" {
 		path = strings.TrimSuffix(u.EscapedPath(), "/") + below
 	}
+	d.path = path
 	d.request = []byte(wire.UpgradeRequest(u.Host, path))
 	if t.Raw {
 		d.request = []byte(wire.Lines("GET "+path+" HTTP/1.1", "Host: "+u.Host, "Connection: Upgrade", "Upgrade: raw"))

@@ -86,6 +86,7 @@ type echo struct {
 	total        uint64  // messages to send at the fixed rate
 	scheduled    uint64  // messages that had their time
 	begun, done  uint64  // messages sent and back
+	everyTurn    func()  // nil: nothing
 }
 
 func (l *echo) run() error {
@@ -95,6 +96,9 @@ func (l *echo) run() error {
 	}
 	connections := uint64(len(l.conns))
 	for l.err == nil && l.done < l.total {
+		if l.everyTurn != nil {
+			l.everyTurn()
+		}
 		now := poll.Now()
 		for l.scheduled < l.total && l.dueAt(l.scheduled) <= now {
 			c := &l.conns[l.scheduled%connections]

@@ -11,6 +11,7 @@ import (
 
 	"holdfast/bench/load/frame"
 	"holdfast/bench/load/poll"
+	"holdfast/bench/load/secure"
 )
 
 const (
@@ -47,6 +48,7 @@ type loop struct {
 	next     []*conn
 	patience time.Duration
 	progress time.Duration // when bytes last came or went
+	secure   *security     // nil without TLS
 	dialed   int           // connections so far, for their source addresses
 	ready    int           // handshakes done so far
 	err      error
@@ -66,6 +68,9 @@ type conn struct {
 	decoder    frame.Decoder
 	head       []byte // a response head that has not come whole
 	held       []byte // what was not taken of a message
+	read       secure.Direction
+	write      secure.Direction
+	sealed     []byte // the beginning of a record that has not come whole
 
 	due    time.Duration // when the message or the session under way had to start
 	sent   uint64        // messages sent, or bytes of the stream
@@ -95,6 +100,9 @@ func newLoop(t Target, to *destination, connections int) (*loop, error) {
 	for i := range l.conns {
 		l.conns[i].index, l.conns[i].fd = uint32(i), -1
 	}
+	if to.dialer != nil {
+		l.secure = &security{dialer: to.dialer}
+	}
 	return l, nil
 }
 
@@ -103,6 +111,9 @@ func (l *loop) base() *loop { return l }
 func (l *loop) close() {
 	for i := range l.conns {
 		l.hangUp(&l.conns[i])
+	}
+	if l.secure != nil {
+		l.endHandshakes()
 	}
 	l.poller.Close()
 }
@@ -141,6 +152,9 @@ func (l *loop) turn(d time.Duration, busy bool) {
 	for i := range n {
 		bits, data := l.poller.Event(i)
 		if data == poll.WakeData {
+			if l.secure != nil {
+				l.admit()
+			}
 			continue
 		}
 		c := &l.conns[uint32(data)]
@@ -193,17 +207,27 @@ func (l *loop) event(c *conn, bits uint32) {
 
 // dial starts a connection; its head goes out with it if the connect is done at once.
 func (l *loop) dial(c *conn) {
+	if l.secure != nil {
+		l.shakeSecurely(c)
+		return
+	}
 	fd, e := poll.Dial(l.to.source(l.dialed), &l.to.address)
 	l.dialed++
 	if e != 0 && e != unix.EINPROGRESS {
 		l.fail("connect to %v: %w", &l.to.address, e)
 		return
 	}
-	*c = conn{fd: fd, index: c.index, generation: c.generation, phase: connecting, head: c.head[:0], held: c.held[:0], due: c.due}
+	l.renew(c, fd)
 	l.shake(c)
 	if e := l.poller.Add(fd, uint64(c.index)|uint64(c.generation)<<32); e != 0 {
 		l.fail("epoll: %w", e)
 	}
+}
+
+// renew makes a record that of a new connection; it keeps its memory.
+func (l *loop) renew(c *conn, fd int32) {
+	*c = conn{fd: fd, index: c.index, generation: c.generation, phase: connecting, due: c.due,
+		head: c.head[:0], held: c.held[:0], sealed: c.sealed[:0]}
 }
 
 // shake sends the upgrade request.
@@ -228,7 +252,8 @@ func (l *loop) read(c *conn) {
 		if !c.readable || l.err != nil || c.phase < shaking {
 			return
 		}
-		n, e := poll.Recv(c.fd, l.buf)
+		kept := copy(l.buf, c.sealed)
+		n, e := poll.Recv(c.fd, l.buf[kept:])
 		switch {
 		case e == unix.EAGAIN:
 			c.readable = false
@@ -242,19 +267,28 @@ func (l *loop) read(c *conn) {
 			l.fail("connection %d: the other side closed it", c.index)
 			return
 		}
-		if n < len(l.buf) && !c.ended {
+		if n < len(l.buf)-kept && !c.ended {
 			c.readable = false
 		}
-		if c.phase == shaking {
-			l.answered(c, l.buf[:n])
+		if l.secure != nil {
+			l.unseal(c, l.buf[:kept+n])
 			continue
 		}
-		l.load.received(c, l.buf[:n])
+		l.deliver(c, l.buf[:n])
 	}
 	if c.readable && !c.queued && c.phase == open {
 		c.queued = true
 		l.queue = append(l.queue, c)
 	}
+}
+
+// deliver hands on bytes that came, without TLS.
+func (l *loop) deliver(c *conn, b []byte) {
+	if c.phase == shaking {
+		l.answered(c, b)
+		return
+	}
+	l.load.received(c, b)
 }
 
 var headEnd = []byte("\r\n\r\n")
@@ -296,6 +330,15 @@ func (l *loop) answered(c *conn, b []byte) {
 
 // send sends b whole, or holds what the kernel does not take; then blocked is set.
 func (l *loop) send(c *conn, b []byte) {
+	if l.secure != nil {
+		l.secure.out = l.secure.pump.Seal(l.secure.out[:0], &c.write, b)
+		b = l.secure.out
+	}
+	l.push(c, b)
+}
+
+// push sends b as it is.
+func (l *loop) push(c *conn, b []byte) {
 	n, e := poll.Send(c.fd, b)
 	if e != 0 && e != unix.EAGAIN && e != unix.EINTR {
 		l.fail("connection %d: write: %w", c.index, e)
@@ -312,7 +355,7 @@ func (l *loop) sendHeld(c *conn) bool {
 	if len(c.held) > 0 {
 		b := c.held
 		c.held = c.held[:0]
-		l.send(c, b)
+		l.push(c, b)
 	}
 	return !c.blocked && l.err == nil
 }
@@ -322,7 +365,9 @@ func (l *loop) hangUp(c *conn) {
 	if c.phase == unused {
 		return
 	}
-	poll.Close(c.fd)
+	if c.fd >= 0 {
+		poll.Close(c.fd)
+	}
 	c.fd, c.phase, c.queued = -1, unused, false
 	c.generation++
 }

@@ -11,8 +11,9 @@ import (
 
 // Result is what a load did and saw. On failure it tells what went well until then.
 type Result struct {
-	Scenario string `json:"scenario"` // echo, storm, bulk
-	// Count is messages that came back (echo), sessions (storm), connections (bulk).
+	Scenario string `json:"scenario"` // echo, storm, bulk, handshake, surge
+	// Count is messages that came back (echo, surge), sessions (storm), connections
+	// (bulk, handshake).
 	Count     int64   `json:"count"`
 	Seconds   float64 `json:"seconds"`
 	PerSecond float64 `json:"per_second"` // of Count
@@ -26,6 +27,13 @@ type Result struct {
 	// Histogram is the latencies as points for a plot: the fraction of what was faster,
 	// from 0 to 1, and microseconds.
 	Histogram [][2]float64 `json:"histogram"`
+	Surge     *Surge       `json:"surge,omitempty"` // of a surge only
+}
+
+// quantiles are those of latencies in nanoseconds.
+func quantiles(h *hdrhistogram.Histogram) Latency {
+	at := func(percent float64) float64 { return micro(h.ValueAtQuantile(percent)) }
+	return Latency{P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: micro(h.Max())}
 }
 
 // Latency are quantiles in microseconds.
@@ -65,7 +73,8 @@ func (w stopwatch) finish(r *Result, latencies []*hdrhistogram.Histogram, err er
 		all.Merge(h)
 	}
 	at := func(percent float64) float64 { return micro(all.ValueAtQuantile(percent)) }
-	r.Latency = &Latency{P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: micro(all.Max())}
+	latency := quantiles(all)
+	r.Latency = &latency
 	// Four points for each halving of what is left above, down to a single message.
 	for left := 1.0; left*float64(all.TotalCount()) > 1; left /= math.Pow(2, 0.25) {
 		r.Histogram = append(r.Histogram, [2]float64{1 - left, at(100 * (1 - left))})

@@ -34,10 +34,13 @@ func IPv4(ip [4]byte, port int) Address {
 // Loopback tells whether it is an address of this machine's loopback.
 func (a *Address) Loopback() bool { return a.raw.Addr[0] == 127 }
 
+// IP is the address without its port.
+func (a *Address) IP() net.IP { return net.IP(a.raw.Addr[:]) }
+
 // String is HOST:PORT.
 func (a *Address) String() string {
 	port := *(*[2]byte)(unsafe.Pointer(&a.raw.Port))
-	return net.JoinHostPort(net.IP(a.raw.Addr[:]).String(), strconv.Itoa(int(port[0])<<8|int(port[1])))
+	return net.JoinHostPort(a.IP().String(), strconv.Itoa(int(port[0])<<8|int(port[1])))
 }
 
 const addressSize = unix.SizeofSockaddrInet4

@@ -1,0 +1,125 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+func readStreamProxyPass(l *level, n *node) {
+	pass := &ProxyPass{Position: n.Position, Text: n.args[0]}
+	l.server.Stream.ProxyPass = pass
+	if strings.Contains(pass.Text, "$") {
+		pass.Variables = true
+		l.text(n.Position, n.name, pass.Text)
+		return
+	}
+	const hint = "write an address with a port, unix:PATH, or the name of an upstream block"
+	host, port, fault := pass.Text, "-", unixPathFault(strings.TrimPrefix(pass.Text, "unix:"))
+	if !strings.HasPrefix(pass.Text, "unix:") {
+		host, port, fault = splitHostPort(pass.Text)
+	}
+	switch {
+	case strings.Contains(host, "/") && port != "-":
+		fault = "invalid host"
+	case fault == "" && port == "" && l.upstreams[strings.ToLower(host)] == nil:
+		fault = "no port"
+	}
+	if fault != "" {
+		l.add(Error, n.Position, hint, "%s in upstream %q", fault, pass.Text)
+		return
+	}
+	l.proxyUpstream(pass, n, pass.Text)
+}
+
+func readStreamUpstreamServer(l *level, n *node) {
+	if !strings.HasPrefix(n.args[0], "unix:") {
+		if _, port, fault := splitHostPort(n.args[0]); fault == "" && port == "" {
+			l.refused = true
+			l.add(Error, n.Position, "write the port behind the address", "no port in upstream %q", n.args[0])
+			return
+		}
+	}
+	readUpstreamServer(l, n)
+}
+
+// readStreamUpstream is readUpstream without what only HTTP has.
+func readStreamUpstream(l *level, n *node) {
+	before := len(l.blocks)
+	l.readUpstreamBlock(n, CtxStreamUpstream)
+	for _, u := range l.blocks[before:] {
+		u.Keepalive = 0
+	}
+}
+
+func readStreamNextUpstream(l *level, n *node) { l.set.Stream.NextUpstream = isOn(n.args[0]) }
+
+// readBind reads proxy_bind: an address, perhaps with a port, or off.
+func readBind(l *level, n *node) {
+	if len(n.args) > 1 {
+		l.add(Error, n.Position, "remove "+n.args[1], "%q of %q is not supported", n.args[1], n.name)
+		return
+	}
+	text := n.args[0]
+	if text == "off" {
+		l.set.Stream.Bind = Text{}
+		return
+	}
+	if !strings.Contains(text, "$") {
+		_, errPort := netip.ParseAddrPort(text)
+		_, errAddr := netip.ParseAddr(strings.Trim(text, "[]"))
+		if errPort != nil && errAddr != nil {
+			l.invalid(n, text, "write an IP address of this machine, or off")
+			return
+		}
+	}
+	l.text(n.Position, n.name, text)
+	l.set.Stream.Bind = Text{Position: n.Position, Text: text}
+}
+
+// rate reads a number of bytes a second, or a text with variables that yields one.
+func rate(field func(*Settings) *Text) func(*level, *node) {
+	return func(l *level, n *node) {
+		if _, ok := parseSize(n.args[0]); !ok && !strings.Contains(n.args[0], "$") {
+			l.invalid(n, n.args[0], hintSize)
+			return
+		}
+		l.text(n.Position, n.name, n.args[0])
+		*field(l.set) = Text{Position: n.Position, Text: n.args[0]}
+	}
+}
+
+// readStreamProxyProtocol reads on, which is version 1, off, v1 or v2.
+func readStreamProxyProtocol(l *level, n *node) {
+	versions := []string{"off", "v1", "v2"}
+	arg := strings.ToLower(n.args[0])
+	if arg == "on" {
+		arg = "v1"
+	}
+	version := slices.Index(versions, arg)
+	if version < 0 {
+		l.invalid(n, n.args[0], "write on, off, v1 or v2")
+		return
+	}
+	l.set.Stream.ProxyProtocol = uint8(version)
+}
+
+func readStreamResolver(l *level, n *node) { l.streamResolvers = append(l.streamResolvers, n) }
+
+// checkStreamResolvers judges resolver once all servers of stream are known.
+func (l *loader) checkStreamResolvers() {
+	var variables *ProxyPass
+	for _, s := range l.cfg.Stream.Servers {
+		if pass := s.Stream.ProxyPass; pass != nil && pass.Variables && variables == nil {
+			variables = pass
+		}
+	}
+	for _, n := range l.streamResolvers {
+		if variables == nil {
+			l.warnNoEffect(n, "names are resolved when the configuration is read")
+			continue
+		}
+		l.add(Error, n.Position, "remove it, and let the variables yield names of upstream blocks or addresses",
+			"%q is not supported with the variables of the proxy_pass at %s", n.name, variables.Position)
+	}
+}

@@ -1,0 +1,95 @@
+package shard
+
+import (
+	"holdfast/internal/sys"
+	"holdfast/observe"
+	"holdfast/relay"
+)
+
+// secured reports whether either of two sockets carries TLS: what lies between them can't
+// be moved without being read.
+func secured(a, b *relay.Half) bool { return (a.Bits|b.Bits)&relay.Secured != 0 }
+
+// atEnd reports whether the stream from h's socket has ended, and nothing of it is left to
+// read.
+func (sh *Shard) atEnd(h *relay.Half) bool {
+	if h.Bits&relay.Secured == 0 {
+		return sys.PeekEOF(h.FD)
+	}
+	if sh.mover.TLS.AtEnd(h.TLS(), h.FD) {
+		return true
+	}
+	if sh.mover.TLS.Buffered(h.TLS()) > 0 {
+		h.Bits |= relay.CanRead
+	}
+	return false
+}
+
+// closeHalf closes a half's socket, with TLS after its close_notify as far as the socket
+// takes that.
+func (sh *Shard) closeHalf(h *relay.Half) {
+	if id := h.TLS(); id != 0 {
+		sh.closeTLS(id, h.FD)
+	}
+	sys.Close(h.FD)
+}
+
+// closeTLS ends a TLS connection whose socket is about to be closed.
+func (sh *Shard) closeTLS(id uint32, fd int32) {
+	sh.mover.TLS.CloseNotify(id, fd)
+	sh.mover.TLS.Close(id)
+}
+
+// truncated reports whether the stream from h's socket ended without TLS saying so: someone
+// between the two ends may have cut it (RFC 8446 section 6.1).
+func (sh *Shard) truncated(h *relay.Half) bool {
+	id := h.TLS()
+	return id != 0 && sh.mover.TLS.Truncated(id)
+}
+
+// endEvent is how the stream from h's socket ended, for the trail.
+func (sh *Shard) endEvent(h *relay.Half) observe.Event {
+	if sh.truncated(h) {
+		return observe.EventTruncated
+	}
+	return observe.EventFin
+}
+
+// logTLS logs what TLS found wrong, where that is why a read or a write failed.
+func (sh *Shard) logTLS(s *Session, errno sys.Errno, side observe.Side) {
+	if errno != sys.EBADMSG && errno != sys.EPROTO {
+		return
+	}
+	if side == observe.SideClient {
+		sh.logError(s, observe.LevelInfo, "TLS failed on the client's connection:", []byte(sh.mover.TLS.Problem()))
+	} else {
+		sh.logError(s, observe.LevelError, "TLS failed on the upstream's connection:", []byte(sh.mover.TLS.Problem()))
+	}
+}
+
+// heldBy is how many bytes f holds for its destination in a buffer.
+func (sh *Shard) heldBy(f *flow) int {
+	if f.out == 0 {
+		return 0
+	}
+	return sh.bufs.At(f.out).Len()
+}
+
+// flushSealed writes the records that TLS has for f's destination. done and ok are those of
+// flush.
+func (sh *Shard) flushSealed(to *relay.Half, f *flow) (done, ok bool) {
+	if to.Bits&relay.CanWrite == 0 {
+		return false, true
+	}
+	switch errno := sh.mover.TLS.Flush(to.TLS(), to.FD); errno {
+	case 0:
+		f.sealed = false
+		return true, true
+	case sys.EAGAIN:
+		to.Bits &^= relay.CanWrite
+		return false, true
+	default:
+		to.Err = uint8(errno)
+		return false, false
+	}
+}

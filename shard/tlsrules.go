@@ -1,0 +1,66 @@
+package shard
+
+import (
+	"bytes"
+
+	"holdfast/observe"
+	"holdfast/route"
+)
+
+// Statuses that only error_page knows; clients are told 400. They are nginx's.
+const (
+	statusCertificateError = 495 // the client's certificate did not verify
+	statusNoCertificate    = 496 // it sent none, and ssl_verify_client is on
+	statusPlainOnTLS       = 497 // it sent plain HTTP to a TLS port
+)
+
+// onWire is the status that the client is told.
+func onWire(status int) int {
+	switch status {
+	case statusCertificateError, statusNoCertificate, statusPlainOnTLS:
+		return 400
+	}
+	return status
+}
+
+// findServer is the server that the request is for: by its host, else by the name that the
+// client asked for in its TLS handshake, else the listener's default.
+func (sh *Shard) findServer(s *Session, r *Request) *route.Server {
+	e, table := &r.env, r.snapshot.Table
+	if e.TLS == nil || e.TLS.ServerName == "" {
+		return table.FindServer(int(s.listener), e.Host, e)
+	}
+	if found := table.FindNamed(int(s.listener), e.Host, e); found != nil {
+		return found
+	}
+	return table.FindServer(int(s.listener), []byte(e.TLS.ServerName), e)
+}
+
+// judgeTLS judges a request by the way it came; the status of a refusal is for error_page.
+func (sh *Shard) judgeTLS(s *Session, r *Request) (status int) {
+	e := &r.env
+	verify := r.server.Settings.SSLVerifyClient
+	switch {
+	case r.plainOnTLS:
+		s.cause(observe.ReasonBadRequest, observe.SideClient)
+		sh.logError(s, observe.LevelInfo, "client sent plain HTTP request to HTTPS port", nil)
+		return statusPlainOnTLS
+	case e.TLS.ServerName != "" && !bytes.EqualFold(e.Host, []byte(e.TLS.ServerName)):
+		// The certificate was judged by another server's rules.
+		s.cause(observe.ReasonBadRequest, observe.SideClient)
+		sh.logError(s, observe.LevelInfo,
+			"client attempted to request the server name different from the one that was negotiated", nil)
+		return 421
+	case verify == route.VerifyOptionalNoCA:
+		return 0
+	case len(e.TLS.Verify) > 0 && e.TLS.Verify[0] == 'F':
+		s.cause(observe.ReasonBadRequest, observe.SideClient)
+		sh.logError(s, observe.LevelInfo, "client SSL certificate verify error:", []byte(e.TLS.Verify))
+		return statusCertificateError
+	case verify == route.VerifyOn && e.TLS.Verify != "SUCCESS":
+		s.cause(observe.ReasonBadRequest, observe.SideClient)
+		sh.logError(s, observe.LevelInfo, "client sent no required SSL certificate", nil)
+		return statusNoCertificate
+	}
+	return 0
+}
