@@ -24,7 +24,7 @@ LIMIT    ?= 5m
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn bench-quick bench-peers bench-cmp bench-hold \
+.PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn bench-quick bench-peers bench-tls bench-cmp bench-hold \
 	bench-parse bench-slow hostile docs ci clean
 
 help: ## list the targets
@@ -70,6 +70,10 @@ bench-quick: build ## holdfast beside nginx, haproxy and a C relay, under 3 minu
 
 bench-peers: build ## the same with every load, ROUNDS (5) rounds; NGINX and HAPROXY name other programs; writes bench/results
 	go run ./bench/run -rounds $(ROUNDS) -write bench/results
+
+bench-tls: build ## TLS beside nginx and haproxy: handshakes, echoes, bulk, a surge, memory; writes bench/results/tls.md and .json
+	go run ./bench/run -scenarios tls-hand,tls-echo,tls-bulk,tls-surge,tls-mem -peers holdfast,nginx,haproxy \
+		-rounds $(ROUNDS) -hold-rounds 1 -write bench/results -name tls
 
 bench-cmp: build ## this build beside that of revision BASE, interleaved, ROUNDS (5) rounds: bench-cmp BASE=HEAD~1
 	scripts/bench-cmp.sh $(BASE) -rounds $(ROUNDS)

@@ -76,6 +76,8 @@ var plainCounters = []plain{
 		func(c *observe.Counters) uint64 { return c.Secured }},
 	{counter("accepted_connections_total", "Client connections accepted."),
 		func(c *observe.Counters) uint64 { return c.Accepted }},
+	{counter("limited_total", "Requests and connections refused by limit_conn."),
+		func(c *observe.Counters) uint64 { return c.Limited }},
 	{counter("accept_errors_total", "Failed accepts."),
 		func(c *observe.Counters) uint64 { return c.AcceptErrors }},
 	{counter("requests_total", "Request heads received completely."),

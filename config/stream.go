@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Stream is what the stream context says: servers that pass on connections as they are.
 type Stream struct {
@@ -126,7 +129,18 @@ func readStreamListen(l *level, n *node) {
 			return
 		}
 	}
+	if !strings.HasPrefix(n.args[0], "unix:") && listenWithoutPort(n.args[0]) {
+		l.refused = true
+		l.add(Error, n.Position, "write the port behind the address", "no port in %q of the \"listen\" directive", n.args[0])
+		return
+	}
 	readListen(l, n)
+}
+
+// listenWithoutPort tells an address alone from a port alone and from both.
+func listenWithoutPort(s string) bool {
+	last := s[strings.LastIndexByte(s, ']')+1:]
+	return !strings.Contains(last, ":") && strings.Trim(s, "0123456789-") != ""
 }
 
 func readStreamReturn(l *level, n *node) {

@@ -21,14 +21,14 @@ type builder struct {
 	// stream compiles the texts of the stream context, compiler those of http.
 	stream     *route.Compiler
 	streamLogs map[*config.LogFormat]*route.StreamLog
-	logFiles []string // by number
-	formats  map[*config.LogFormat]*route.LogFormat
-	shared   compiled
-	version  string // for server_tokens
-	groups   map[*config.Upstream]int
-	listens  map[*config.Listener]int
-	sn       *shard.Snapshot
-	problems []config.Problem
+	logFiles   []string // by number
+	formats    map[*config.LogFormat]*route.LogFormat
+	shared     compiled
+	version    string // for server_tokens
+	groups     map[*config.Upstream]int
+	listens    map[*config.Listener]int
+	sn         *shard.Snapshot
+	problems   []config.Problem
 }
 
 // Shared is what outlives a configuration: what it numbers and counts goes on under the
@@ -78,7 +78,7 @@ func newBuilder(cfg *config.Config, p route.Process, shared Shared) *builder {
 		version:  p.Version,
 		groups:   map[*config.Upstream]int{},
 		listens:  map[*config.Listener]int{},
-		sn:       &shard.Snapshot{
+		sn: &shard.Snapshot{
 			GroupByName: map[string]*upstream.Group{}, StreamGroupByName: map[string]*upstream.Group{},
 		},
 	}
@@ -168,6 +168,7 @@ func (b *builder) listeners() {
 			Addr: l.Addr.IP, Unix: l.Addr.Unix, Wildcard: l.Addr.Unix == "" && l.Addr.IP.Addr().IsUnspecified(),
 			SpreadKeepalive: spreadsKeepalive(l),
 		})
+		proxyHeader(&b.sn.Listeners[i], l)
 	}
 }
 
@@ -221,6 +222,7 @@ func (b *builder) proxy(l *config.Location) *route.Proxy {
 	spec := route.ProxySpec{
 		URL: l.ProxyPass.Text, Modifier: modifiers[l.Modifier], Pattern: l.Pattern, Minor: set.HTTPMinor,
 		HideHeaders: set.HideHeaders, PassHeaders: set.PassHeaders, RedirectOff: set.RedirectOff,
+		ProxyProtocol: set.ProxyProtocol,
 	}
 	if u := l.ProxyPass.Upstream; u != nil {
 		spec.Group = b.groups[u]

@@ -10,7 +10,6 @@ import (
 	"holdfast/config"
 	"holdfast/route"
 	"holdfast/shard"
-	"holdfast/upstream"
 )
 
 // everything sets each value that a shard reads to something that is no default and
@@ -48,7 +47,7 @@ http {
             error_page 404 =200 /missing; error_page 502 @down;
             server_tokens "An edge"; add_header X-A $uri always; expires modified 1h;
             types { a/b c; } default_type d/e; max_ranges 5; etag on; if_modified_since before; sendfile on;
-            log_not_found on;
+            log_not_found on; set_real_ip_from 10.0.0.0/8; real_ip_header X-A; real_ip_recursive on;
         }
         location @down { internal; return 503; }
     }
@@ -114,6 +113,7 @@ func TestBuildSettings(t *testing.T) {
 		IfModifiedSince:        route.IfModifiedBefore,
 		Sendfile:               true,
 		LogNotFound:            true,
+		RealIP:                 got.RealIP,
 		AccessLogs:             got.AccessLogs,
 		TunnelLogs:             []int{2},
 	}

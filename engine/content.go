@@ -15,6 +15,7 @@ type compiled struct {
 	earlyHints map[*config.Text]*route.EarlyHints
 	types      map[*config.Types]*route.Types
 	headers    map[headersKey]*route.Headers
+	realIPs    map[realIPKey]*route.RealIP
 }
 
 type headersKey struct {
@@ -28,6 +29,7 @@ func newCompiled() compiled {
 		earlyHints: map[*config.Text]*route.EarlyHints{},
 		types:      map[*config.Types]*route.Types{},
 		headers:    map[headersKey]*route.Headers{},
+		realIPs:    map[realIPKey]*route.RealIP{},
 	}
 }
 

@@ -21,7 +21,6 @@ import (
 	"holdfast/observe"
 	"holdfast/route"
 	"holdfast/shard"
-	"holdfast/upstream"
 )
 
 // Options say what to run.

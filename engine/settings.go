@@ -50,6 +50,7 @@ func (b *builder) settings(s *config.Settings, at config.Position) route.Setting
 		WebsocketStrict:      s.WebsocketStrict,
 		TunnelFrames:         s.TunnelFrames,
 		PassTrailers:         p.PassTrailers,
+		RealIP:               b.realIP(&s.RealIP, s.RealIP.Header),
 	}
 	b.answers(&r, s)
 	r.Limits = b.limits(b.compiler, &s.Limits, false)

@@ -52,7 +52,7 @@ func SizingOf(cfg *config.Config) Sizing {
 	}
 	slices.Sort(s.Ports)
 	s.Ports = slices.Compact(s.Ports)
-	for _, u := range cfg.HTTP.Upstreams {
+	for _, u := range slices.Concat(cfg.HTTP.Upstreams, cfg.Stream.Upstreams) {
 		s.Upstreams = append(s.Upstreams, upstreamSize(u))
 	}
 	for _, server := range cfg.HTTP.Servers {

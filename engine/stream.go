@@ -73,7 +73,7 @@ func (b *builder) streamServer(s *config.Server) *route.StreamServer {
 		Access: route.NewAccess(accessRules(set.Access)), Limits: b.limits(b.stream, &set.Limits, true),
 		Preread: set.Stream.Preread, PrereadBufferSize: int(set.Stream.PrereadBufferSize),
 		PrereadTimeout: ms(set.Stream.PrereadTimeout), TCPNodelay: set.TCPNodelay,
-		Policy: b.streamPolicy(s),
+		Policy: b.streamPolicy(s), RealIP: b.realIP(&set.RealIP, ""),
 	}
 	for _, v := range s.Stream.Sets {
 		if err := b.stream.NewStreamSet(r, route.SetSpec{Name: v.Name, Value: v.Value}); err != nil {
@@ -177,6 +177,9 @@ func (b *builder) zones(open *limit.Zones) {
 
 // limits compiles the limit_conn of a level with the compiler of its context.
 func (b *builder) limits(c *route.Compiler, set *config.LimitSettings, stream bool) route.Limits {
+	if len(set.Conns) == 0 {
+		return route.Limits{}
+	}
 	r := route.Limits{
 		ConnStatus: set.ConnStatus, ConnLogLevel: uint8(set.ConnLogLevel), ConnDryRun: set.ConnDryRun,
 	}

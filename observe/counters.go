@@ -84,6 +84,8 @@ type Counters struct {
 	HTTPBytesUp     uint64 // bytes written to upstreams outside tunnels
 	HTTPBytesDown   uint64 // bytes written to clients outside tunnels
 
+	Limited uint64 // requests and connections refused by limit_conn
+
 	UpstreamConnects     uint64 // connections begun towards upstreams
 	UpstreamConnectFails uint64
 	UpstreamReuses       uint64 // requests sent on an idle keep-alive connection
@@ -124,6 +126,7 @@ func (c *Counters) Add(o *Counters) {
 			c.Handshakes[i][side] += o.Handshakes[i][side]
 		}
 	}
+	c.Limited += o.Limited
 	c.Tunnels += o.Tunnels
 	c.Accepted += o.Accepted
 	c.AcceptErrors += o.AcceptErrors

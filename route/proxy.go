@@ -50,6 +50,8 @@ type ProxySpec struct {
 	HideHeaders, PassHeaders []string
 	// RedirectOff leaves Location and Refresh alone (proxy_redirect off).
 	RedirectOff bool
+	// ProxyProtocol is the version of the PROXY protocol's header to send, 0: none.
+	ProxyProtocol uint8
 }
 
 // SetHeader is one proxy_set_header.
@@ -74,7 +76,7 @@ func (err *SetHeaderError) Unwrap() error { return err.Err }
 // NewProxy compiles spec. The error is a *CompileError about the URL, or a
 // *SetHeaderError.
 func (c *Compiler) NewProxy(spec *ProxySpec) (*Proxy, error) {
-	p := &Proxy{Group: spec.Group, Minor: spec.Minor}
+	p := &Proxy{Group: spec.Group, Minor: spec.Minor, ProxyProtocol: spec.ProxyProtocol}
 	t, err := c.Compile(spec.URL)
 	if err != nil {
 		return nil, err
@@ -135,7 +137,7 @@ type Endpoint struct {
 	// Name is the host as rendered, with ":port" if there is one: the name of an
 	// upstream group, or an address to connect to.
 	Name []byte
-	// Host and Port are the same apart; Port is "80" if none was rendered.
+	// Host and Port are the same apart; Port is "80" if none was rendered, or "443" with TLS.
 	Host, Port []byte
 	// Unix is the path of a unix-domain socket; then the others are empty.
 	Unix []byte
@@ -161,19 +163,37 @@ func (p *Proxy) Resolve(e *Env) (target Endpoint, ok bool) {
 
 // What a URL without a port, and one of a unix-domain socket, stand for.
 var (
-	defaultPort = []byte("80")
-	noPort      = []byte{}
-	unixHost    = []byte("localhost")
+	plainPort = []byte("80")
+	tlsPort   = []byte("443")
+	noPort    = []byte{}
+	unixHost  = []byte("localhost")
 )
 
-// parseURL takes apart http://host[:port][uri] or http://unix:path[:uri]. The results
-// alias url.
+// parseURL takes apart http://host[:port][uri] or http://unix:path[:uri], or the same with
+// https. The results alias url.
 func parseURL(url []byte) (endpoint, bool) {
-	const prefix = "http://"
-	if len(url) <= len(prefix) || !httpparse.EqualFold(url[:len(prefix)], prefix) {
+	const plain, secure = "http://", "https://"
+	rest, defaultPort, isTLS := url, plainPort, false
+	switch {
+	case hasPrefixFold(url, plain):
+		rest = url[len(plain):]
+	case hasPrefixFold(url, secure):
+		rest, defaultPort, isTLS = url[len(secure):], tlsPort, true
+	}
+	if len(rest) == len(url) || len(rest) == 0 {
 		return endpoint{}, false
 	}
-	rest := url[len(prefix):]
+	t, ok := parseAuthority(rest, defaultPort)
+	t.TLS = isTLS
+	return t, ok
+}
+
+func hasPrefixFold(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && httpparse.EqualFold(b[:len(prefix)], prefix)
+}
+
+// parseAuthority takes apart what follows the scheme.
+func parseAuthority(rest, defaultPort []byte) (endpoint, bool) {
 	if hasPrefix(rest, "unix:") {
 		return parseUnixURL(rest[len("unix:"):])
 	}

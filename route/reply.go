@@ -125,10 +125,10 @@ func appendRedirect(dst []byte, e *Env, status int, url []byte, form ReplyForm) 
 }
 
 // appendOrigin appends scheme, host and port as nginx makes a redirect absolute: the
-// requested host, else our address, and the port of our address unless it is 80
-// (server_name_in_redirect off, port_in_redirect on).
+// requested host, else our address, and the port of our address unless it is 80, or 443
+// with TLS (server_name_in_redirect off, port_in_redirect on).
 func appendOrigin(dst []byte, e *Env) []byte {
-	dst = append(dst, scheme...)
+	dst = append(dst, e.scheme()...)
 	dst = append(dst, "://"...)
 	switch {
 	case len(e.Host) > 0:
@@ -142,7 +142,11 @@ func appendOrigin(dst []byte, e *Env) []byte {
 	default:
 		dst = append(dst, "localhost"...)
 	}
-	if port := e.Local.Port(); port != 0 && port != 80 {
+	usual := uint16(80)
+	if e.TLS != nil {
+		usual = 443
+	}
+	if port := e.Local.Port(); port != 0 && port != usual {
 		dst = append(dst, ':')
 		dst = strconv.AppendUint(dst, uint64(port), 10)
 	}

@@ -13,6 +13,9 @@ import (
 type StreamServer struct {
 	// Access says which clients are let in; nil for all (allow, deny).
 	Access *Access
+	// RealIP takes the client's address from the PROXY protocol's header before anything else
+	// looks at it; nil where nobody is believed (set_real_ip_from).
+	RealIP *RealIP
 	// Limits are to be asked in this order before anything else is done (limit_conn).
 	Limits Limits
 	// Return is sent to the client, whose connection is then closed; nil if Proxy is set.
@@ -233,7 +236,7 @@ func (b *Builder) AddStreamServer(c *Compiler, names []ServerName, listens []Lis
 	if len(names) == 0 {
 		names = []ServerName{{}}
 	}
-	server := &Server{Name: names[0].Text, Stream: s}
+	server := &Server{Name: names[0].Text, Stream: s, Settings: s.settings()}
 	regexes := make([]*regex, len(names))
 	for i := range names {
 		if names[i].Regexp == "" {

@@ -34,7 +34,7 @@ var fixedVariables = map[string]varFunc{
 	"host":                       varHost,
 	"http2":                      varEmpty,
 	"http3":                      varEmpty,
-	"https":                      varEmpty,
+	"https":                      varHTTPS,
 	"is_args":                    varIsArgs,
 	"msec":                       varMsec,
 	"pipe":                       varPipe,
@@ -64,9 +64,6 @@ var fixedVariables = map[string]varFunc{
 	"server_name":                varServerName,
 	"server_port":                varServerPort,
 	"server_protocol":            varServerProtocol,
-	"ssl_cipher":                 varAbsent, // as in nginx on a connection without TLS
-	"ssl_protocol":               varAbsent,
-	"ssl_server_name":            varAbsent,
 	"status":                     varStatus,
 	"time_iso8601":               varTimeISO8601,
 	"time_local":                 varTimeLocal,
@@ -96,11 +93,6 @@ var prefixVariables = [...]struct {
 
 func varEmpty(dst []byte, _ *Env, _ *varArg) ([]byte, bool)  { return dst, true }
 func varAbsent(dst []byte, _ *Env, _ *varArg) ([]byte, bool) { return dst, false }
-
-func varScheme(dst []byte, _ *Env, _ *varArg) ([]byte, bool) { return append(dst, scheme...), true }
-
-// scheme is what clients speak to us: there is no TLS listener.
-const scheme = "http"
 
 func varConnection(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
 	return strconv.AppendUint(dst, e.Connection, 10), true

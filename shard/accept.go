@@ -141,7 +141,7 @@ func (sh *Shard) admit(fd int32, listener int, peer netip.AddrPort) {
 func (sh *Shard) greet(s *Session) {
 	if l := &sh.snapshot.Listeners[s.listener]; l.ProxyProtocol {
 		sh.setState(s, ProxyHeader)
-		sh.timers.Set(s.slot, sh.nowMs+l.HandshakeMs)
+		sh.timers.Set(s.slot, sh.nowMs+l.ProxyHeaderMs)
 		return
 	}
 	sh.afterProxyHeader(s)

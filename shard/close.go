@@ -19,9 +19,12 @@ func (sh *Shard) close(s *Session, r observe.CloseReason, side observe.Side) {
 	sh.mover.Drop(&s.Up)
 	sh.dropUpstream(s)
 	sh.releaseRequest(s)
+	sh.forgetProxied(s)
+	sh.forgetTunnel(s)
 	if !sh.abandon(s, legDown) {
 		sh.closeHalf(&s.Down)
 	}
+	sh.forgetProxied(s)
 	sh.closed = append(sh.closed, s.slot)
 }
 
@@ -56,4 +59,11 @@ func (sh *Shard) endTunnel(s *Session) {
 	}
 	sh.counters.TunnelCloses[s.reason][s.side]++
 	sh.logTunnelClose(s)
+	sh.logStreamEnd(s)
+}
+
+// forgetTunnel gives up what some sessions have beside their record.
+func (sh *Shard) forgetTunnel(s *Session) {
+	sh.releaseLimits(s)
+	delete(sh.paces, s.slot)
 }

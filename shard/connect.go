@@ -96,7 +96,7 @@ func (sh *Shard) dial(s *Session, r *Request, peer *upstream.Peer) bool {
 	if peer.Unix != "" {
 		fd, errno = sys.DialUnix(peer.Unix)
 	} else {
-		fd, errno = sys.Dial(peer.Addr)
+		fd, errno = sys.DialFrom(r.bind, peer.Addr)
 	}
 	sh.counters.UpstreamConnects++
 	peer.Connects.Add(1)
@@ -164,6 +164,13 @@ func (sh *Shard) onConnect(s *Session) (again bool) {
 // connected goes on with a connection to an upstream that stands: with TLS first, where it
 // has that.
 func (sh *Shard) connected(s *Session, r *Request) {
+	if version := r.proxyProtocol(); version != 0 {
+		if errno := sh.sendProxyHeader(s, r, version); errno != 0 {
+			sh.connectFailed(s, r, errno)
+			sh.retryOrGiveUp(s, r, failConnect)
+			return
+		}
+	}
 	if r.tls != nil {
 		sh.enterUpHandshake(s, r)
 		return

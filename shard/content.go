@@ -74,9 +74,12 @@ func (sh *Shard) content(s *Session, r *Request) {
 		sh.refuse(s, 405)
 	case l == nil, l.Internal && !r.internal:
 		sh.refuse(s, 404)
-	case l.TryElse != nil:
-		sh.tryFiles(s, r)
 	default:
+		sh.realIP(r, &l.Settings)
+		if l.TryElse != nil {
+			sh.tryFiles(s, r)
+			return
+		}
 		sh.answerFrom(s, r)
 	}
 }

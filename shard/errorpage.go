@@ -10,6 +10,10 @@ import (
 // ours. Whatever connection to an upstream there is ends.
 func (sh *Shard) refuse(s *Session, status int) {
 	r := sh.cold(s)
+	if r.stream != nil {
+		sh.endStream(s, r, streamGone)
+		return
+	}
 	if !sh.errorPage(s, r, status) {
 		sh.replyError(s, r, status)
 	}

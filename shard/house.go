@@ -29,6 +29,7 @@ func (sh *Shard) trim() (more bool) {
 	more = sh.mover.Bufs.Trim() || more
 	more = sh.sealed.Trim() || more
 	more = sh.requests.trim() || more
+	more = sh.proxied.trim() || more
 	more = sh.mover.TLS.Trim() || more
 	if sh.pipes.Lent() == 0 {
 		sh.pipes.Trim()

@@ -12,6 +12,7 @@ func (sh *Shard) enterIdle(s *Session, r *Request) (again bool) {
 	s.reason, s.side, s.trail = observe.ReasonNone, observe.SideNone, 0
 	set := r.settings()
 	keepaliveMs, headMs := set.KeepaliveTimeout, set.ClientHeaderTimeout
+	sh.releaseLimits(s)
 	ahead := sh.headBuf(r).Bytes()
 	if r.ahead != 0 {
 		ahead = sh.bufs.At(r.ahead).Bytes()

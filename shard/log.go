@@ -154,6 +154,12 @@ func (sh *Shard) endRequest(r *Request) {
 	e.BytesSent = r.down.sent
 	e.BodyBytesSent = max(r.down.sent-r.headSent, 0)
 	e.UpstreamBytesSent = r.up.sent
+	if r.stream != nil {
+		if e.Status != streamOK || r.answered || r.peer == nil {
+			sh.logStream(r) // else it is logged when the tunnel ends
+		}
+		return
+	}
 	sh.counters.HTTPBytesUp += uint64(r.up.sent)
 	sh.counters.HTTPBytesDown += uint64(r.down.sent)
 	if e.Status == 0 {

@@ -150,6 +150,18 @@ func (sh *Shard) refuseProxyHeader(s *Session, b []byte, status proxyproto.Statu
 	sh.close(s, observe.ReasonBadRequest, observe.SideClient)
 }
 
+// proxyProtocol is the version of the header that goes first on the request's connection to
+// its upstream, 0: none.
+func (r *Request) proxyProtocol() uint8 {
+	switch {
+	case r.proxy != nil:
+		return r.proxy.ProxyProtocol
+	case r.stream != nil && r.stream.Proxy != nil:
+		return r.stream.Proxy.ProxyProtocol
+	}
+	return 0
+}
+
 // sendProxyHeader writes the header of the PROXY protocol as the first bytes of a connection
 // to an upstream, before any TLS. A connection that does not take that much has failed.
 func (sh *Shard) sendProxyHeader(s *Session, r *Request, version uint8) sys.Errno {

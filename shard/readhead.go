@@ -196,6 +196,7 @@ func (sh *Shard) begin(s *Session, r *Request) {
 	if target.Form == httpparse.TargetAsterisk {
 		e.URI = slash // OPTIONS * is about the server as a whole
 	}
+	sh.realIP(r, &r.server.Settings)
 	r.up.begin(framing, framing.Kind == httpparse.BodyChunked)
 	r.whole = r.up.ended
 	if r.upgrade = r.req.Upgrade(head); r.upgrade == httpparse.UpgradeOther && !r.up.ended {

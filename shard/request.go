@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"net/netip"
 	"time"
 
 	"holdfast/httpparse"
@@ -22,6 +23,7 @@ type Request struct {
 	server   *route.Server
 	location *route.Location
 	proxy    *route.Proxy        // nil for an answer of our own
+	bind     netip.AddrPort      // the local address of the upstream's connection, if one is asked for
 	stream   *route.StreamServer // of a stream's connection
 	tls      *UpstreamTLS        // nil: the upstream is spoken to in the clear
 	tlsName  string              // the name it is to have
@@ -161,6 +163,7 @@ func (sh *Shard) startRequest(s *Session, r *Request) {
 	if id := s.Down.TLS(); id != 0 {
 		e.TLS = sh.mover.TLS.Info(id)
 	}
+	e.ProxyProtocol = sh.proxied.of[s.slot]
 	sh.fillAddresses(s, e)
 }
 

@@ -46,6 +46,10 @@ const (
 	flagYoung                              // a tunnel whose connections have no keepalive of their own yet
 )
 
+// flagPaced marks a tunnel that reads no faster than it may (proxy_download_rate). No tunnel
+// was accepted past the limit.
+const flagPaced = flagRefused
+
 func (s *Session) has(f sessionFlags) bool { return s.flags&f != 0 }
 
 // cause records why the session ends, unless something did before.

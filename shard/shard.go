@@ -8,6 +8,7 @@ import (
 	"holdfast/httpparse"
 	"holdfast/internal/sys"
 	"holdfast/internal/wheel"
+	"holdfast/limit"
 	"holdfast/observe"
 	"holdfast/pool"
 	"holdfast/relay"
@@ -41,6 +42,8 @@ type Options struct {
 	// Quiet, if set, is called on the shard's thread when it has tidied up after a busy
 	// time and kept nothing for reuse. It must not block.
 	Quiet func()
+	// Zones count connections over all shards (limit_conn).
+	Zones *limit.Zones
 	// Handshakes makes the TLS handshakes of all shards; nil where nothing speaks TLS.
 	Handshakes *tlsio.Pool
 	// Load, if set, tells a program in the kernel that chooses shards what this one has:
@@ -66,6 +69,10 @@ type Shard struct {
 	snapshot   *Snapshot
 	handshakes map[uint32]*handshaking // by slot of the session
 	identities identities
+	proxied    proxiedList
+	streamEnds streamEnds
+	paces      map[uint32]paces // by slot of the session
+	limits     heldLimits
 	adHoc      map[string]*upstream.Group // groups of addresses that proxy_pass rendered from variables
 	counters   observe.Counters
 

@@ -41,13 +41,14 @@ type ListenerInfo struct {
 	SpreadKeepalive bool
 	// TLS says what a client gets by its hello (listen … ssl); nil for a plain listener.
 	TLS func(*tls.ClientHelloInfo) *tlsio.ServerConfig
-	// HandshakeMs bounds the TLS handshake and the header of the PROXY protocol
-	// (ssl_handshake_timeout, proxy_protocol_timeout), in milliseconds.
+	// HandshakeMs bounds the TLS handshake, in milliseconds (ssl_handshake_timeout).
 	HandshakeMs int64
 	// Stream is what holds for connections at a listener of the stream context; nil at others.
 	Stream *route.StreamServer
-	// ProxyProtocol has every connection begin with its header (listen … proxy_protocol).
+	// ProxyProtocol has every connection begin with its header (listen … proxy_protocol), for
+	// which the client has ProxyHeaderMs milliseconds (proxy_protocol_timeout).
 	ProxyProtocol bool
+	ProxyHeaderMs int64
 }
 
 // UpstreamTLS is how a location speaks TLS with its upstream (proxy_pass https://).
@@ -71,6 +72,7 @@ type Policy struct {
 	LingerMs        int64  // whole lingering close
 	LingerReadMs    int64  // wait for one read within it
 	KeepaliveMinMs  int64  // an idle client connection is not closed to end the process, or to make room
+	EndsAtFin       bool   // one direction's end is the end of both (proxy_half_close off)
 	DeadPeers       bool   // the kernel looks for a dead upstream (proxy_socket_keepalive)
 	Logs            uint64 // bit i: write the line at a tunnel's close to log i
 }

@@ -24,8 +24,9 @@ func (sh *Shard) enterTunnel(s *Session) {
 func (sh *Shard) onTunnel(s *Session) (again bool) {
 	s.activeTick = sh.tick
 	up, down := s.Down.Bytes, s.Up.Bytes
-	pd := sh.mover.Pump(&s.Down, &s.Up, tunnelBudget)
-	pu := sh.mover.Pump(&s.Up, &s.Down, tunnelBudget)
+	budgetDown, budgetUp := sh.budgets(s)
+	pd := sh.mover.Pump(&s.Down, &s.Up, budgetDown)
+	pu := sh.mover.Pump(&s.Up, &s.Down, budgetUp)
 	movedUp, movedDown := s.Down.Bytes-up, s.Up.Bytes-down
 	sh.counters.TunnelBytesUp += movedUp
 	sh.counters.TunnelBytesDown += movedDown
@@ -56,8 +57,13 @@ func (sh *Shard) settleTunnel(s *Session, pd, pu relay.Progress, stuck bool) (ag
 		if s.state == Tunnel {
 			sh.setState(s, HalfClosed)
 		}
+		if sh.endsAtFin(s) {
+			return false
+		}
 	}
-	if pd == relay.More || pu == relay.More || readable(&s.Down) || readable(&s.Up) {
+	if sh.paceMs(s) > 0 {
+		sh.armTunnel(s)
+	} else if pd == relay.More || pu == relay.More || readable(&s.Down) || readable(&s.Up) {
 		sh.enqueue(s)
 	}
 	sh.noteBlocked(s, stuck)
@@ -146,6 +152,9 @@ func (sh *Shard) tunnelDeadline(s *Session) (atMs int64) {
 	if p.TunnelReadMs > 0 {
 		atMs = earlier(atMs, sh.tickMs(s.activeTick)+p.TunnelReadMs)
 	}
+	if wait := sh.paceMs(s); wait > 0 {
+		atMs = earlier(atMs, sh.nowMs+wait)
+	}
 	if s.sinceTick != 0 && p.TunnelBlockedMs > 0 {
 		atMs = earlier(atMs, sh.tickMs(s.sinceTick)+p.TunnelBlockedMs)
 	}
@@ -185,6 +194,9 @@ func (sh *Shard) onTunnelTimer(s *Session) {
 		sh.close(s, observe.ReasonReadTimeout, observe.SideUpstream)
 	default:
 		sh.armTunnel(s)
+		if s.has(flagPaced) {
+			sh.advance(s)
+		}
 	}
 }
 

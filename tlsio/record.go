@@ -40,23 +40,31 @@ func (l *Layer) next() (rec []byte, a alert, reason string) {
 	if len(b) < headerSize {
 		return nil, alertNone, ""
 	}
-	version, size := binary.BigEndian.Uint16(b[1:]), int(binary.BigEndian.Uint16(b[3:]))
+	if a, reason = r.c.judge(b); a != alertNone || missing(b) > 0 {
+		return nil, a, reason
+	}
+	size := headerSize + int(binary.BigEndian.Uint16(b[3:]))
+	r.r += size
+	return b[:size], alertNone, ""
+}
+
+// judge says what is wrong with a record's header (RFC 8446 section 5.1 and 5.2, RFC 5246
+// section 6.2.1).
+func (c *Conn) judge(head []byte) (alert, string) {
+	typ, version, size := head[0], binary.BigEndian.Uint16(head[1:]), int(binary.BigEndian.Uint16(head[3:]))
 	limit := sealedMax13
-	if r.c.is(flagTLS12) {
+	if c.is(flagTLS12) {
 		limit = sealedMax12
 	}
 	switch {
-	case !r.c.is(flagTLS12) && b[0] != typeData, b[0] < typeChangeCipherSpec, b[0] > typeData:
-		return nil, alertUnexpectedMessage, "unexpected record type"
-	case version != uint16(TLS12): // also in TLS 1.3 (RFC 8446 section 5.2)
-		return nil, alertProtocolVersion, "wrong version in a record's header"
+	case !c.is(flagTLS12) && typ != typeData, typ < typeChangeCipherSpec, typ > typeData:
+		return alertUnexpectedMessage, "unexpected record type"
+	case version != uint16(TLS12): // also in TLS 1.3
+		return alertProtocolVersion, "wrong version in a record's header"
 	case size > limit:
-		return nil, alertRecordOverflow, "record too long"
-	case len(b) < headerSize+size:
-		return nil, alertNone, ""
+		return alertRecordOverflow, "record too long"
 	}
-	r.r += headerSize + size
-	return b[:headerSize+size], alertNone, ""
+	return alertNone, ""
 }
 
 // take opens one record and does what it says. Data goes to dst; what finds no room there

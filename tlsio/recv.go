@@ -1,6 +1,10 @@
 package tlsio
 
-import "holdfast/internal/sys"
+import (
+	"encoding/binary"
+
+	"holdfast/internal/sys"
+)
 
 // The sizes of RFC 8446 section 5.1 and 5.2 and of RFC 5246 section 6.2, in bytes.
 const (
@@ -94,9 +98,14 @@ func (l *Layer) load() {
 	if r.c.read == 0 {
 		return
 	}
-	buf := l.bufs.At(r.c.read)
-	r.w = buf.Len()
-	if r.missing = missing(buf.Bytes()); r.missing == 0 || r.w == 0 {
+	b := l.bufs.At(r.c.read).Bytes()
+	r.w = len(b)
+	wait := r.w > 0
+	if r.w >= headerSize { // it may not have been looked at yet: dst was full
+		a, _ := r.c.judge(b)
+		wait = a == alertNone
+	}
+	if r.missing = missing(b); r.missing == 0 || !wait {
 		l.unhold()
 	}
 }
@@ -116,8 +125,7 @@ func missing(b []byte) int {
 	if len(b) < headerSize {
 		return headerSize - len(b)
 	}
-	size := headerSize + int(b[3])<<8 | int(b[4])
-	return max(0, size-len(b))
+	return max(0, headerSize+int(binary.BigEndian.Uint16(b[3:]))-len(b))
 }
 
 // fetch reads from the socket behind what in holds: as much as room bytes of data take in

@@ -112,7 +112,7 @@ func TestChurnFindsABackendThatLeaves(t *testing.T) {
 }
 
 func TestParseTargetRefusesOtherURLs(t *testing.T) {
-	for _, text := range []string{"wss://a:1/", "ws://a/", "a:1", "ws://%zz:1/"} {
+	for _, text := range []string{"ftp://a:1/", "ws://a/", "wss://a/", "a:1", "ws://%zz:1/"} {
 		if _, err := load.ParseTarget(text); err == nil {
 			t.Errorf("%q was accepted", text)
 		}

@@ -21,8 +21,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"strconv"
+	"syscall"
 	"time"
 
 	"holdfast/bench/load/client"
@@ -49,7 +52,7 @@ type command struct {
 
 // run runs the scenario that the first argument names.
 func run(args []string, out, messages io.Writer) error {
-	const want = "want a scenario: echo, storm, bulk, handshake or surge"
+	const want = "want a scenario: echo, storm, bulk, handshake, surge or newcomers"
 	if len(args) == 0 {
 		return errors.New(want)
 	}
@@ -70,6 +73,8 @@ func run(args []string, out, messages io.Writer) error {
 		c.handshake()
 	case "surge":
 		c.surge()
+	case "newcomers":
+		c.newcomers()
 	default:
 		return errors.New(want)
 	}
@@ -168,6 +173,48 @@ func (c *command) surge() {
 	c.flags.Float64Var(&o.Rate, "rate", 5000, "messages sent a second over all tunnels")
 	c.flags.DurationVar(&o.Duration, "d", 5*time.Second, "how long to echo before the surge")
 	c.flags.IntVar(&o.Newcomers, "n", 2000, "connections that are opened at once")
-	c.flags.IntVar(&o.Nice, "nice", 10, "how far the new connections' side stands back, 0 to 19")
-	c.load = func() (client.Result, error) { o.Target = c.target; return client.RunSurge(o) }
+	nice := c.nice()
+	c.load = func() (client.Result, error) {
+		o.Target = c.target
+		o.Elsewhere = func(n int) (client.Arrivals, error) {
+			return elsewhere(c.target.URL, n, o.Size, *nice)
+		}
+		return client.RunSurge(o)
+	}
+}
+
+func (c *command) nice() *int {
+	return c.flags.Int("nice", 10, "how far the new connections' side stands back, 0 to 19")
+}
+
+func (c *command) newcomers() {
+	size := c.flags.Int("size", 64, "bytes of a message's payload")
+	n := c.flags.Int("n", 2000, "connections that are opened at once")
+	nice := c.nice()
+	c.load = func() (client.Result, error) {
+		if err := client.StandBack(*nice); err != nil {
+			return client.Result{}, err
+		}
+		arrivals, err := client.Newcomers(c.target, *n, *size)
+		return client.Result{Scenario: "newcomers", Surge: &client.Surge{Arrivals: arrivals}, Histogram: [][2]float64{}}, err
+	}
+}
+
+// elsewhere opens newcomers in a process of their own, this program started again.
+func elsewhere(url string, n, size, nice int) (client.Arrivals, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return client.Arrivals{}, err
+	}
+	cmd := exec.Command(self, "newcomers", "-url", url, "-n", strconv.Itoa(n), "-size", strconv.Itoa(size),
+		"-nice", strconv.Itoa(nice))
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.Output()
+	if err != nil {
+		return client.Arrivals{}, fmt.Errorf("newcomers: %w", err)
+	}
+	r := client.Result{Surge: &client.Surge{}}
+	err = json.Unmarshal(out, &r)
+	return r.Surge.Arrivals, err
 }

@@ -46,7 +46,8 @@ func handshakeCells() []cell {
 func secureEchoCells() []cell {
 	cells := append(echoCells(), closedCells()...)
 	for i := range cells {
-		cells[i].name, cells[i].key, cells[i].without = "tls-"+cells[i].name, peers.ECDSA, unsecured
+		c := &cells[i]
+		c.name, c.scenario, c.key, c.without = "tls-"+c.name, "tls-echo", peers.ECDSA, unsecured
 	}
 	return cells
 }
@@ -75,6 +76,7 @@ const (
 	quietP99   = "echo p99 before"
 	duringP50  = "echo p50 during"
 	duringP99  = "echo p99 during"
+	lateP99    = "lateness of the load itself during, p99"
 	ratioP99   = "echo p99, during by before"
 	refused    = "refused"
 	surgeTime  = "seconds until the last is open"
@@ -89,6 +91,7 @@ func surgeCells() []cell {
 		g := r.Surge
 		return outcome{units: g.Opened, seconds: r.Seconds, cpu: r.CPUSeconds, values: map[string]float64{
 			quietP50: g.Quiet.P50, quietP99: g.Quiet.P99, duringP50: g.During.P50, duringP99: g.During.P99,
+			lateP99:  g.Late.P99,
 			ratioP99: g.During.P99 / g.Quiet.P99, refused: g.Refused, surgeTime: g.Seconds,
 		}}, err
 	}
@@ -134,6 +137,7 @@ func surgeRows(c cell) []row {
 	return []row{
 		value(quietP50, quietP50+", µs", "%.0f"), value(quietP99, quietP99+", µs", "%.0f"),
 		value(duringP50, duringP50+", µs", "%.0f"), value(duringP99, duringP99+", µs", "%.0f"),
+		value(lateP99, lateP99+", µs", "%.0f"),
 		value(ratioP99, ratioP99, "%.2f", must(2)),
 		value(refused, refused+" of 2,000", "%.0f", must(0)),
 		value(surgeTime, surgeTime, "%.2f"),

@@ -71,6 +71,7 @@ type LoadResult struct {
 		Opened, Refused      float64
 		Seconds              float64
 		Quiet, During, After Latency
+		Late                 Latency
 	} `json:"surge"`
 }
 

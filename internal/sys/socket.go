@@ -121,7 +121,12 @@ func stream(family int) (int32, Errno) {
 
 // Dial begins a non-blocking TCP connection (raw). EINPROGRESS comes back as 0:
 // the socket's first write event, or an error event, tells the outcome.
-func Dial(to netip.AddrPort) (int32, Errno) {
+func Dial(to netip.AddrPort) (int32, Errno) { return DialFrom(netip.AddrPort{}, to) }
+
+// DialFrom is Dial from a local address, if it is valid. Port 0 is for any; it is chosen
+// when the connection is made, so that one port can serve for many destinations
+// (IP_BIND_ADDRESS_NO_PORT, ip(7)).
+func DialFrom(local, to netip.AddrPort) (int32, Errno) {
 	family := unix.AF_INET6
 	if to.Addr().Is4() || to.Addr().Is4In6() {
 		family = unix.AF_INET
@@ -131,6 +136,16 @@ func Dial(to netip.AddrPort) (int32, Errno) {
 		return -1, e
 	}
 	var s sockaddr
+	if local.IsValid() {
+		s.setIP(local)
+		setInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+		_, _, e = unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&s.raw)), uintptr(s.len))
+		if e != 0 {
+			Close(fd)
+			return -1, e
+		}
+		s = sockaddr{}
+	}
 	s.setIP(to)
 	SetNoDelay(fd, true)
 	return connect(fd, &s)

@@ -82,11 +82,12 @@ type echo struct {
 	*message
 	latency      *hdrhistogram.Histogram
 	start, until time.Duration
-	interval     float64 // nanoseconds between two messages; zero: the closed loop
-	total        uint64  // messages to send at the fixed rate
-	scheduled    uint64  // messages that had their time
-	begun, done  uint64  // messages sent and back
-	everyTurn    func()  // nil: nothing
+	interval     float64                 // nanoseconds between two messages; zero: the closed loop
+	total        uint64                  // messages to send at the fixed rate
+	scheduled    uint64                  // messages that had their time
+	begun, done  uint64                  // messages sent and back
+	everyTurn    func()                  // nil: nothing
+	lateness     *hdrhistogram.Histogram // of the sending; nil: not wanted
 }
 
 func (l *echo) run() error {
@@ -101,6 +102,9 @@ func (l *echo) run() error {
 		}
 		now := poll.Now()
 		for l.scheduled < l.total && l.dueAt(l.scheduled) <= now {
+			if l.lateness != nil {
+				_ = l.lateness.RecordValue(int64(now - l.dueAt(l.scheduled)))
+			}
 			c := &l.conns[l.scheduled%connections]
 			l.scheduled++
 			c.owed++

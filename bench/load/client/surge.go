@@ -23,23 +23,30 @@ import (
 type SurgeOptions struct {
 	EchoOptions     // Rate must be set; Duration is that of the part before the surge
 	Newcomers   int // connections that are opened at once
-	// Nice is by how much the newcomers' side of the work stands back behind everything
-	// else on the machine: real clients bring processors of their own.
-	Nice int
+	// Elsewhere opens the newcomers in another process, by Newcomers: here they would
+	// keep the scheduler from the echoes. nil opens them here.
+	Elsewhere func(newcomers int) (Arrivals, error)
+}
+
+// Arrivals are newcomers. Opened have shaken hands, upgraded and echoed a message, all of
+// them held open together; Refused could not.
+type Arrivals struct {
+	Opened  int            `json:"opened"`
+	Refused int            `json:"refused"`
+	Reasons map[string]int `json:"reasons,omitempty"`
+	Seconds float64        `json:"seconds"` // until the last one was done
 }
 
 // Surge is what a surge saw.
 type Surge struct {
-	// Opened newcomers have shaken hands, upgraded and echoed a message, all of them held
-	// open together; Refused could not.
-	Opened  int            `json:"opened"`
-	Refused int            `json:"refused"`
-	Reasons map[string]int `json:"reasons,omitempty"`
-	Seconds float64        `json:"seconds"` // until the last newcomer was done
+	Arrivals
 	// Quiet, During and After are the latencies of the echoes that came back in each part.
 	Quiet  Latency `json:"quiet"`
 	During Latency `json:"during"`
 	After  Latency `json:"after"`
+	// Late is how long after their time the messages of the surge were sent: the part of
+	// the latencies that is this program's.
+	Late Latency `json:"late"`
 }
 
 // The parts of a surge.
@@ -78,15 +85,17 @@ func RunSurge(o SurgeOptions) (Result, error) {
 		s.parts = append(s.parts, newHistogram())
 	}
 	s.latency = s.parts[quiet]
+	late := newHistogram()
 	if err = parallel([]*echo{s.echo}, (*echo).openAll); err != nil {
 		r.Errors = 1
 		return r, err
 	}
 	watch := start()
-	err = s.run(watch.at)
+	err = s.run(watch.at, late)
 	r.Count = int64(s.done)
 	r.Bytes = r.Count * int64(o.Size)
 	surge := s.result
+	surge.Late = quantiles(late)
 	surge.Quiet, surge.During, surge.After = quantiles(s.parts[quiet]), quantiles(s.parts[during]), quantiles(s.parts[after])
 	r.Surge = &surge
 	watch.finish(&r, s.parts, err)
@@ -98,13 +107,11 @@ type surge struct {
 	*echo
 	o      SurgeOptions
 	part   atomic.Int32
-	thread atomic.Int32 // of the echoes
 	parts  []*hdrhistogram.Histogram
-	mu     sync.Mutex
-	result Surge // guarded by mu
+	result Surge
 }
 
-func (s *surge) run(at time.Duration) error {
+func (s *surge) run(at time.Duration, late *hdrhistogram.Histogram) error {
 	s.start, s.interval = at, float64(time.Second)/s.o.Rate
 	s.total = 1 << 62
 	s.everyTurn = func() {
@@ -114,56 +121,75 @@ func (s *surge) run(at time.Duration) error {
 			part = after
 		}
 		s.latency = s.parts[part]
+		if s.lateness = nil; part == during {
+			s.lateness = late
+		}
 	}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- parallel([]*echo{s.echo}, func(e *echo) error {
-			s.thread.Store(int32(unix.Gettid()))
-			return e.run()
-		})
+		ended <- parallel([]*echo{s.echo}, (*echo).run)
 	}()
 	select {
 	case err := <-ended:
 		return err
 	case <-time.After(s.o.Duration):
 	}
-	s.standBack()
 	s.part.Store(during)
-	s.newcomers()
+	arrivals, failure := s.come()
+	s.result.Arrivals = arrivals
 	s.part.Store(after)
 	time.Sleep(afterSurge)
 	s.part.Store(over)
 	s.poller.Wake()
-	return <-ended
+	return errors.Join(<-ended, failure)
 }
 
-// standBack makes all threads but that of the echoes nice; threads that are started
-// later inherit it.
-func (s *surge) standBack() {
-	names, _ := os.ReadDir("/proc/self/task")
+func (s *surge) come() (Arrivals, error) {
+	if s.o.Elsewhere != nil {
+		return s.o.Elsewhere(s.o.Newcomers)
+	}
+	return Newcomers(s.o.Target, s.o.Newcomers, s.o.Size)
+}
+
+// StandBack makes the whole process nice, from 0 to 19: real clients bring processors of
+// their own. It must come before the work: threads that start later inherit it.
+func StandBack(nice int) error {
+	names, err := os.ReadDir("/proc/self/task")
 	for _, name := range names {
-		tid, err := strconv.Atoi(name.Name())
-		if err == nil && int32(tid) != s.thread.Load() {
-			_ = unix.Setpriority(unix.PRIO_PROCESS, tid, s.o.Nice)
+		if tid, bad := strconv.Atoi(name.Name()); bad == nil {
+			err = errors.Join(err, unix.Setpriority(unix.PRIO_PROCESS, tid, nice))
 		}
 	}
+	return err
 }
 
-// newcomers opens all newcomers at once, and closes them when the last is done.
-func (s *surge) newcomers() {
+// arriving are newcomers under way.
+type arriving struct {
+	to   *destination
+	size int
+	mu   sync.Mutex
+	seen Arrivals // guarded by mu
+}
+
+// Newcomers opens n WebSockets at once, echoes a message of size bytes on each, and
+// closes them when the last is done. One that fails is counted.
+func Newcomers(t Target, n, size int) (Arrivals, error) {
+	to, err := t.resolve("")
+	if err == nil && (to.dialer == nil || n < 1 || size < 1) {
+		err = errors.New("newcomers: want wss://, a number and a size")
+	}
+	if err != nil {
+		return Arrivals{}, err
+	}
+	a := &arriving{to: to, size: size}
 	began := poll.Now()
 	var done, closed sync.WaitGroup
 	all := make(chan struct{})
-	for i := range s.o.Newcomers {
+	for i := range n {
 		done.Add(1)
 		closed.Go(func() {
-			leave, err := s.newcomer(i)
-			s.mu.Lock()
-			if s.result.Opened++; err != nil {
-				s.result.Opened--
-				s.refused(err)
-			}
-			s.mu.Unlock()
+			leave, err := a.newcomer(i)
+			a.count(err)
 			done.Done()
 			<-all
 			if leave != nil {
@@ -172,31 +198,38 @@ func (s *surge) newcomers() {
 		})
 	}
 	done.Wait()
-	s.result.Seconds = (poll.Now() - began).Seconds()
+	a.seen.Seconds = (poll.Now() - began).Seconds()
 	close(all)
 	closed.Wait()
+	return a.seen, nil
 }
 
-func (s *surge) refused(err error) {
-	s.result.Refused++
-	if s.result.Reasons == nil {
-		s.result.Reasons = map[string]int{}
+func (a *arriving) count(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err == nil {
+		a.seen.Opened++
+		return
+	}
+	a.seen.Refused++
+	if a.seen.Reasons == nil {
+		a.seen.Reasons = map[string]int{}
 	}
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
 		err = inner // the innermost names no ports
 	}
-	s.result.Reasons[err.Error()]++
+	a.seen.Reasons[err.Error()]++
 }
 
 // newcomer opens a WebSocket and echoes a message on it.
-func (s *surge) newcomer(i int) (leave func(), err error) {
-	c, err := s.to.dialer.Dial(context.Background(), s.to.tcpSource(i), s.to.address.String())
+func (a *arriving) newcomer(i int) (leave func(), err error) {
+	c, err := a.to.dialer.Dial(context.Background(), a.to.tcpSource(i), a.to.address.String())
 	if err != nil {
 		return nil, err
 	}
 	leave = func() { c.NetConn().Close() }
 	_ = c.SetDeadline(time.Now().Add(Patience))
-	if _, err := c.Write(s.to.request); err != nil {
+	if _, err := c.Write(a.to.request); err != nil {
 		return leave, err
 	}
 	in := bufio.NewReaderSize(c, 1024)
@@ -207,7 +240,7 @@ func (s *surge) newcomer(i int) (leave func(), err error) {
 	if head.Status() != 101 {
 		return leave, fmt.Errorf("the upgrade was answered %q", head.Start)
 	}
-	payload := make([]byte, s.o.Size)
+	payload := make([]byte, a.size)
 	if _, err := c.Write(wire.ClientFrame(wire.OpBinary, payload)); err != nil {
 		return leave, err
 	}

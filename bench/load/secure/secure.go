@@ -49,14 +49,15 @@ func NewDialer(o Options) *Dialer {
 		InsecureSkipVerify: true,        //nolint:gosec // the peers' certificates are made for the run
 		ServerName:         "localhost", // sessions are resumed by name
 		NextProtos:         []string{"http/1.1"},
-		CurvePreferences:   []tls.CurveID{tls.X25519},
+		// P-256 is for the certificates: TLS 1.2 lists the curves of both in one place.
+		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256},
 		CipherSuites: []uint16{
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 		},
 		SessionTicketsDisabled: true,
 	}}
 	if o.Hybrid {
-		d.config.CurvePreferences = []tls.CurveID{tls.X25519MLKEM768, tls.X25519}
+		d.config.CurvePreferences = append(d.config.CurvePreferences, tls.X25519MLKEM768)
 	}
 	return d
 }
