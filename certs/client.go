@@ -89,10 +89,10 @@ func (c *Client) load() (errs []*FileError) {
 	return errs
 }
 
-// For is the configuration for a handshake with the upstream at peer, an address that tells
-// it apart, whose certificate must have the name: a host, perhaps with a port, which doesn't
-// count. It may be called from any thread, and the result is the caller's.
-func (c *Client) For(name, peer string) *tls.Config {
+// For is the configuration for a handshake with an upstream whose certificate must have the
+// name: a host, perhaps with a port, which doesn't count. It may be called from any thread,
+// and the result is the caller's.
+func (c *Client) For(name string) *tls.Config {
 	state := c.state.Load()
 	config := state.config.Clone()
 	name = withoutPort(name)
@@ -100,7 +100,7 @@ func (c *Client) For(name, peer string) *tls.Config {
 		config.ServerName = name // of an address crypto/tls says nothing
 	}
 	if c.sessions != nil {
-		config.ClientSessionCache = peerSessions{c.sessions, name + "\x00" + peer}
+		config.ClientSessionCache = namedSessions{c.sessions, name + "\x00"}
 	}
 	if state.verifier != nil {
 		config.VerifyConnection = func(cs tls.ConnectionState) error {
@@ -151,15 +151,17 @@ func withoutPort(name string) string {
 	return name
 }
 
-// peerSessions are the sessions with one upstream and name: crypto/tls would not tell two
-// upstreams of one name apart, nor two names of one upstream.
-type peerSessions struct {
-	all tls.ClientSessionCache
-	key string
+// namedSessions are the sessions with upstreams of one name. crypto/tls asks for those with
+// a name that is told, or else with an address, where it must not find those of another name.
+type namedSessions struct {
+	all  tls.ClientSessionCache
+	name string
 }
 
 // Get is part of tls.ClientSessionCache.
-func (p peerSessions) Get(string) (*tls.ClientSessionState, bool) { return p.all.Get(p.key) }
+func (n namedSessions) Get(key string) (*tls.ClientSessionState, bool) {
+	return n.all.Get(n.name + key)
+}
 
 // Put is part of tls.ClientSessionCache.
-func (p peerSessions) Put(_ string, s *tls.ClientSessionState) { p.all.Put(p.key, s) }
+func (n namedSessions) Put(key string, s *tls.ClientSessionState) { n.all.Put(n.name+key, s) }

@@ -56,6 +56,13 @@ func NewStore(opt Options) *Store {
 	}
 }
 
+// SetLog replaces Options.Log.
+func (st *Store) SetLog(log func(problem bool, text string)) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.opt.Log = log
+}
+
 // Server reads the files of spec. The same settings give the same Server. With an error
 // there is none.
 func (st *Store) Server(spec ServerSpec) (*Server, []*FileError) {

@@ -113,14 +113,14 @@ func (l *loader) checkProxySSL(at Position, set *ProxySSLSettings) {
 // checkLocationsSSL does so for locations and those inside them.
 func (l *loader) checkLocationsSSL(list []*Location) {
 	for _, loc := range list {
-		if loc.ProxyPass != nil && loc.ProxyPass.mayUseTLS() {
+		if loc.ProxyPass != nil && loc.ProxyPass.MayUseTLS() {
 			l.checkProxySSL(loc.ProxyPass.Position, &loc.Settings.Proxy.SSL)
 		}
 		l.checkLocationsSSL(loc.Nested)
 	}
 }
 
-// mayUseTLS says whether requests go, or with the values of variables may go, to https://.
-func (p *ProxyPass) mayUseTLS() bool {
+// MayUseTLS says whether requests go, or with the values of variables may go, to https://.
+func (p *ProxyPass) MayUseTLS() bool {
 	return p.TLS || p.Variables && !strings.HasPrefix(strings.ToLower(p.Text), "http://")
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"holdfast/certs"
 	"holdfast/config"
 	"holdfast/limit"
 	"holdfast/route"
@@ -29,6 +30,7 @@ type builder struct {
 	listens    map[*config.Listener]int
 	sn         *shard.Snapshot
 	problems   []config.Problem
+	tls        tlsBuilder
 }
 
 // Shared is what outlives a configuration: what it numbers and counts goes on under the
@@ -37,11 +39,13 @@ type Shared struct {
 	Registry *upstream.Registry
 	Policies *shard.Policies
 	Zones    *limit.Zones
+	Certs    *certs.Store
 }
 
 // NewShared returns a Shared in which nothing is counted yet.
 func NewShared() Shared {
-	return Shared{Registry: upstream.NewRegistry(), Policies: &shard.Policies{}, Zones: &limit.Zones{}}
+	return Shared{Registry: upstream.NewRegistry(), Policies: &shard.Policies{}, Zones: &limit.Zones{},
+		Certs: certs.NewStore(certs.Options{})}
 }
 
 // Built is a compiled configuration.
@@ -49,6 +53,8 @@ type Built struct {
 	Snapshot *shard.Snapshot
 	// LogFiles are the paths that the numbers of logs in the snapshot stand for.
 	LogFiles []string
+	// Certs has the certificates that the snapshot uses, and keeps them up to date.
+	Certs *certs.Store
 }
 
 // Build compiles cfg. The problems are what only compiling shows; with an error among
@@ -62,10 +68,11 @@ func Build(cfg *config.Config, p route.Process, shared Shared) (*Built, []config
 	b.streamUpstreams()
 	b.listeners()
 	b.servers()
+	b.listenersTLS()
 	if config.HasErrors(b.problems) {
 		return nil, b.problems
 	}
-	return &Built{Snapshot: b.sn, LogFiles: b.logFiles}, b.problems
+	return &Built{Snapshot: b.sn, LogFiles: b.logFiles, Certs: shared.Certs}, b.problems
 }
 
 func newBuilder(cfg *config.Config, p route.Process, shared Shared) *builder {
@@ -73,6 +80,7 @@ func newBuilder(cfg *config.Config, p route.Process, shared Shared) *builder {
 		cfg: cfg, registry: shared.Registry, policies: shared.Policies,
 		stream: newStreamCompiler(cfg, p), streamLogs: map[*config.LogFormat]*route.StreamLog{},
 		compiler: route.NewCompiler(p, cfg.HTTP.CaptureNames),
+		tls:      newTLSBuilder(shared.Certs),
 		formats:  map[*config.LogFormat]*route.LogFormat{},
 		shared:   newCompiled(),
 		version:  p.Version,
@@ -86,8 +94,9 @@ func newBuilder(cfg *config.Config, p route.Process, shared Shared) *builder {
 
 // Check reports what only compiling cfg shows, and keeps nothing.
 func Check(cfg *config.Config) []config.Problem {
-	_, problems := Build(cfg, route.Process{}, NewShared())
-	return problems
+	shared := NewShared()
+	_, problems := Build(cfg, route.Process{}, shared)
+	return append(problems, expiring(shared.Certs)...)
 }
 
 // CheckText returns a function that says what is wrong with a text with variables, for
@@ -238,7 +247,9 @@ func (b *builder) proxy(l *config.Location) *route.Proxy {
 			at = set.SetHeaders[he.Index].Position
 		}
 		b.fail(at, err)
+		return nil
 	}
+	p.TLS = b.proxyTLS(l)
 	return p
 }
 

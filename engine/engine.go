@@ -21,6 +21,7 @@ import (
 	"holdfast/observe"
 	"holdfast/route"
 	"holdfast/shard"
+	"holdfast/tlsio"
 )
 
 // Options say what to run.
@@ -53,6 +54,8 @@ type engine struct {
 	started   time.Time
 	draining  atomic.Bool
 	scavenger *scavenger
+	// handshakes is nil where nothing speaks TLS.
+	handshakes *tlsio.Pool
 }
 
 // logsCloseLimit is how long the end waits for logs to be written.
@@ -150,12 +153,13 @@ func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 		}
 		sinks = append(sinks, sink)
 	}
+	e.openHandshakes()
 	for i := range n {
 		sh, err := shard.New(shard.Options{
 			Index: i, SessionsMax: e.budget.sessionsMax, InFlightMax: inFlightPerCore, PipesMax: e.budget.pipesMax,
 			Policies: e.shared.Policies, Peers: e.shared.Registry, Snapshot: e.built.Snapshot, Logs: sinks, Errors: errorLog,
 			ErrorLevel: errorLog.level, NextID: func() uint64 { return e.nextID.Add(1) }, Pid: os.Getpid(),
-			Quiet: e.scavenger.notice, Load: e.steering.Load(i),
+			Quiet: e.scavenger.notice, Load: e.steering.Load(i), Handshakes: e.handshakes, Zones: e.shared.Zones,
 		}, e.sockets.tcp[i])
 		if err != nil {
 			return err
@@ -184,11 +188,16 @@ func (e *engine) serve(ctx context.Context) {
 	running, ended := context.WithCancel(ctx)
 	defer ended()
 	go e.scavenger.run(running)
+	e.watchOver(e.built.Certs)
+	go e.built.Certs.Watch(running)
 	e.announce()
 	if e.opt.Ready != nil {
 		e.opt.Ready()
 	}
 	e.waitForEnd(ctx)
+	if e.handshakes != nil {
+		e.handshakes.Close()
+	}
 	if e.admin != nil {
 		closing, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

@@ -56,6 +56,8 @@ func (e *engine) onSignal(s os.Signal) {
 		if err := e.logs.Reopen(); err != nil {
 			e.logger.Log(observe.LevelAlert, "reopening logs: %v", err)
 		}
+	case syscall.SIGHUP:
+		e.reloadCertificates()
 	default:
 		e.logger.Log(observe.LevelWarn, "signal %v: not in this version, nothing was changed", s)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"holdfast/config"
 	"holdfast/limit"
+	"holdfast/observe"
 	"holdfast/route"
 	"holdfast/shard"
 	"holdfast/upstream"
@@ -107,6 +108,7 @@ func (b *builder) streamProxy(pass *config.ProxyPass, set *config.Settings) *rou
 	if pass.Upstream != nil {
 		proxy.Group = b.groups[pass.Upstream]
 	}
+	proxy.TLS = b.streamTLS(pass, set)
 	spec := route.StreamProxySpec{
 		Target: pass.Text, Dynamic: pass.Variables, Bind: st.Bind.Text,
 		Download: st.DownloadRate.Text, Upload: st.UploadRate.Text,
@@ -150,6 +152,7 @@ func (b *builder) streamPolicy(s *config.Server) uint16 {
 		LingerMs:        ms(set.LingeringTime),
 		LingerReadMs:    ms(set.LingeringTimeout),
 		DeadPeers:       set.Proxy.SocketKeepalive,
+		EndsAtFin:       !set.Stream.HalfClose,
 	})
 	if !ok {
 		b.fail(s.Position, errors.New("more than 65,536 different sets of tunnel settings have been in use since the start"))
@@ -180,8 +183,10 @@ func (b *builder) limits(c *route.Compiler, set *config.LimitSettings, stream bo
 	if len(set.Conns) == 0 {
 		return route.Limits{}
 	}
+	// config counts levels from the most severe on, observe up to it.
+	level, _ := observe.ParseLevel(set.ConnLogLevel.String())
 	r := route.Limits{
-		ConnStatus: set.ConnStatus, ConnLogLevel: uint8(set.ConnLogLevel), ConnDryRun: set.ConnDryRun,
+		ConnStatus: set.ConnStatus, ConnLogLevel: uint8(level), ConnDryRun: set.ConnDryRun,
 	}
 	for _, conn := range set.Conns {
 		zone := slices.IndexFunc(b.cfg.LimitZones, func(z *config.LimitZone) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"holdfast/httpparse"
 )
@@ -236,7 +237,7 @@ func (b *Builder) AddStreamServer(c *Compiler, names []ServerName, listens []Lis
 	if len(names) == 0 {
 		names = []ServerName{{}}
 	}
-	server := &Server{Name: names[0].Text, Stream: s, Settings: s.settings()}
+	server := &Server{Name: strings.TrimPrefix(names[0].Text, "."), Stream: s, Settings: s.settings()}
 	regexes := make([]*regex, len(names))
 	for i := range names {
 		if names[i].Regexp == "" {

@@ -6,6 +6,7 @@ func (s *StreamServer) settings() Settings {
 	const clientMs = 60_000 // for the text of return
 	set := Settings{
 		ClientSendTimeout: clientMs, TCPNodelay: s.TCPNodelay, Policy: s.Policy, LingeringClose: LingeringOn,
+		RealIP: s.RealIP,
 	}
 	if p := s.Proxy; p != nil {
 		set.ConnectTimeout = p.ConnectTimeout

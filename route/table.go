@@ -10,6 +10,7 @@
 package route
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,6 +25,7 @@ type listen struct {
 	names    hostnames[*Server]
 	regexes  []serverRegex
 	fallback *Server
+	servers  []*Server // in the order added
 }
 
 type serverRegex struct {
@@ -145,6 +147,7 @@ func (b *Builder) addTo(use ListenUse, s *Server, names []ServerName, regexes []
 		l.fallback = s
 	}
 	b.explicit[use.Listen] = b.explicit[use.Listen] || use.Default
+	l.servers = append(l.servers, s)
 	for i := range names {
 		if regexes[i] != nil {
 			l.regexes = append(l.regexes, serverRegex{regex: regexes[i], server: s})
@@ -163,6 +166,10 @@ func (b *Builder) Table() *Table {
 	}
 	return &Table{listens: b.listens}
 }
+
+// Number is which of the servers of the address numbered listen s is, in the order in which
+// they were added, from 0; -1 for none of them.
+func (t *Table) Number(listen int, s *Server) int { return slices.Index(t.listens[listen].servers, s) }
 
 // Default is the default server of the address numbered listen (default_server, else
 // the first): what holds before a request has named its host.

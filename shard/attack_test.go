@@ -7,7 +7,6 @@ import (
 	"mime/multipart"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,6 +39,7 @@ type place struct {
 // rig is a world with locations of the test's own and two upstreams.
 type rig struct {
 	*world
+	tls   legs
 	other *net.TCPListener
 	peer2 *upstream.Peer
 }
@@ -51,7 +51,7 @@ func newRig(t testing.TB, st site, places ...place) *rig {
 		t.Fatal(err)
 	}
 	w := newWorld(t, st)
-	r := &rig{world: w, other: l}
+	r := &rig{world: w, other: l, tls: st.tls}
 	t.Cleanup(func() { l.Close() })
 	c := route.NewCompiler(route.Process{PID: 1, Hostname: "box", Version: "0"}, nil)
 	line, err := c.Compile(testFormat)
@@ -59,6 +59,9 @@ func newRig(t testing.TB, st site, places ...place) *rig {
 	var groups []*upstream.Group
 	for i, back := range []*net.TCPListener{w.back, l} {
 		addr := back.Addr().(*net.TCPAddr).AddrPort()
+		if st.tls.up {
+			_, addr = secureBack(t, st.tls, addr)
+		}
 		spec := upstream.GroupSpec{
 			Name: []string{"up", "other"}[i], Keepalive: 32, KeepaliveRequests: 1000, KeepaliveTimeoutMs: 60_000,
 			KeepaliveTimeMs: 3600_000,
@@ -88,7 +91,7 @@ func newRig(t testing.TB, st site, places ...place) *rig {
 	w.check(err)
 	w.sh.Use(&Snapshot{
 		Table: b.Table(), Groups: groups, GroupByName: map[string]*upstream.Group{"up": groups[0], "other": groups[1]},
-		Listeners: []ListenerInfo{{Addr: netip.MustParseAddrPort("127.0.0.1:80")}},
+		Listeners: []ListenerInfo{st.tls.listener()}, UpstreamTLS: st.tls.upstreams(c),
 	})
 	if !st.paused {
 		w.ask(func(*Shard) {})
@@ -120,6 +123,7 @@ func (r *rig) location(c *route.Compiler, p *place, base route.Settings) route.L
 			URL: url, Minor: 1 - p.minor, Modifier: spec.Modifier, Pattern: spec.Pattern, Group: p.up - 1,
 			SetHeaders: p.proxySetField,
 		})
+		l.Proxy.TLS = r.tls.proxyTLS()
 		r.check(err)
 	}
 	if p.code != 0 {

@@ -19,7 +19,6 @@ func (sh *Shard) close(s *Session, r observe.CloseReason, side observe.Side) {
 	sh.mover.Drop(&s.Up)
 	sh.dropUpstream(s)
 	sh.releaseRequest(s)
-	sh.forgetProxied(s)
 	sh.forgetTunnel(s)
 	if !sh.abandon(s, legDown) {
 		sh.closeHalf(&s.Down)

@@ -3,6 +3,7 @@ package shard
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -112,6 +113,8 @@ func newTrial(t *testing.T, seed int64) *trial {
 		s.ClientMaxBodySize = pick[int64](rnd, 0, 0, 1000)
 		s.InterceptErrors, s.RecursiveErrorPages = rnd.Intn(2) == 0, rnd.Intn(2) == 0
 	}}
+	st.tls = pick(rnd, legs{}, legs{}, legs{down: true}, legs{up: true}, legs{down: true, up: true},
+		legs{down: true, up: true, version: tls.VersionTLS12})
 	dead := rnd.Intn(3) == 0
 	st.group = func(g *upstream.GroupSpec) {
 		g.Servers[0].MaxFails = 0

@@ -18,9 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"holdfast/internal/sys"
+	"holdfast/limit"
 	"holdfast/observe"
 	"holdfast/pool"
 	"holdfast/route"
+	"holdfast/tlsio"
 	"holdfast/upstream"
 )
 
@@ -56,7 +58,8 @@ type site struct {
 	headers  []route.SetHeader // proxy_set_header
 	paused   bool              // no Run: the test turns the loop by hand
 	minor0   bool              // proxy_http_version 1.0
-	noVar    bool              // no location /var: whoever asks must not choose an address
+	tls      legs
+	noVar    bool // no location /var: whoever asks must not choose an address
 }
 
 // world is a shard with one listener and one upstream, both on loopback.
@@ -68,6 +71,7 @@ type world struct {
 	access *sink
 	errors *sink
 	peer   *upstream.Peer
+	shims  []*shim
 	dialed uint64 // by a fuzz target
 }
 
@@ -125,6 +129,7 @@ func (w *world) snapshot(st site, addr netip.AddrPort, p *Policies, peers *upstr
 		return func(l *route.Location) {
 			l.Proxy, err = c.NewProxy(&route.ProxySpec{URL: url, Minor: minor, Pattern: "/", SetHeaders: st.headers})
 			w.check(err)
+			l.Proxy.TLS = st.tls.proxyTLS()
 		}
 	}
 	answer := func(code int, text string) func(*route.Location) {
@@ -150,7 +155,7 @@ func (w *world) snapshot(st site, addr netip.AddrPort, p *Policies, peers *upstr
 	w.check(err)
 	return &Snapshot{
 		Table: b.Table(), Groups: []*upstream.Group{g}, GroupByName: map[string]*upstream.Group{"up": g},
-		Listeners: []ListenerInfo{{Addr: netip.MustParseAddrPort("127.0.0.1:80")}},
+		Listeners: []ListenerInfo{st.tls.listener()}, UpstreamTLS: st.tls.upstreams(c),
 	}
 }
 
@@ -175,6 +180,12 @@ func newWorld(t testing.TB, st site) *world {
 		t.Fatal(errno)
 	}
 	w.front = sys.LocalAddr(fd).String()
+	back := l.Addr().(*net.TCPAddr).AddrPort()
+	if st.tls.up {
+		var s *shim
+		s, back = secureBack(t, st.tls, back)
+		w.shims = append(w.shims, s)
+	}
 	policies, peers := &Policies{}, upstream.NewRegistry()
 	sessions, inFlight := max(st.sessions, 1), st.inFlight
 	if st.sessions == 0 {
@@ -186,8 +197,9 @@ func newWorld(t testing.TB, st site) *world {
 	var id atomic.Uint64
 	w.sh, err = New(Options{
 		SessionsMax: sessions, InFlightMax: inFlight, PipesMax: 16, Policies: policies, Peers: peers,
-		Snapshot: w.snapshot(st, l.Addr().(*net.TCPAddr).AddrPort(), policies, peers),
-		Logs:     []LogSink{w.access}, Errors: w.errors, ErrorLevel: observe.LevelInfo,
+		Snapshot:   w.snapshot(st, back, policies, peers),
+		Handshakes: tlsio.NewPool(tlsio.PoolOptions{}), Zones: &limit.Zones{},
+		Logs: []LogSink{w.access}, Errors: w.errors, ErrorLevel: observe.LevelInfo,
 		NextID: func() uint64 { return id.Add(1) }, Pid: 1,
 	}, []int32{fd})
 	w.check(err)
@@ -195,12 +207,18 @@ func newWorld(t testing.TB, st site) *world {
 		go w.sh.Run()
 	}
 	t.Cleanup(func() { w.end(st.paused, fdsBefore) })
+	if st.tls.down {
+		w.front = secureFront(t, st.tls, w.front)
+	}
 	return w
 }
 
 // end stops the shard and looks for what it left behind.
 func (w *world) end(paused bool, fdsBefore int) {
 	w.back.Close()
+	for _, s := range w.shims {
+		s.close()
+	}
 	if paused {
 		w.sh.beginStop()
 		w.sh.Run()
@@ -234,6 +252,9 @@ func (w *world) balanced() {
 	sh := w.sh
 	bufs, _ := sh.bufs.Lent()
 	held, _ := sh.mover.Bufs.Lent()
+	if n, _ := sh.sealed.Lent(); n != 0 || sh.mover.TLS.Len() != 0 || len(sh.handshakes) != 0 {
+		w.t.Errorf("left behind: %d TLS connections, %d buffers of theirs, %d handshakes", sh.mover.TLS.Len(), n, len(sh.handshakes))
+	}
 	if sh.sessions.Len() != 0 || bufs+held+sh.pipes.Lent()+sh.requests.lent() != 0 || sh.timers.Len() != 0 {
 		w.t.Errorf("left behind: %d sessions, %d+%d buffers, %d pipes, %d requests, %d timers",
 			sh.sessions.Len(), bufs, held, sh.pipes.Lent(), sh.requests.lent(), sh.timers.Len())

@@ -102,15 +102,26 @@ func (sh *Shard) onProxyHeader(s *Session) (again bool) {
 	case status != proxyproto.More:
 		sh.refuseProxyHeader(s, b[:n], status)
 	case s.Down.Bits&relay.RdHup != 0: // with the end all that came before it is here
-		s.trail = s.trail.Note(observe.SideClient, observe.EventFin)
-		sh.logError(s, observe.LevelInfo, "client prematurely closed connection while reading PROXY protocol", nil)
-		sh.close(s, observe.ReasonAborted, observe.SideClient)
+		sh.endsInProxyHeader(s)
 	default:
 		// The same bytes can be read again, but only more of them are worth a look, and
 		// those come with an event.
 		s.Down.Bits &^= relay.CanRead
 	}
 	return false
+}
+
+// endsInProxyHeader closes a connection whose client has ended it within the header.
+func (sh *Shard) endsInProxyHeader(s *Session) {
+	event, reason := observe.EventFin, observe.ReasonAborted
+	if s.Down.Bits&relay.Alarm != 0 {
+		if errno := sys.SocketError(s.Down.FD); errno != 0 {
+			event, reason = observe.EventReadFailed, errnoReason(errno)
+		}
+	}
+	s.trail = s.trail.Note(observe.SideClient, event)
+	sh.logError(s, observe.LevelInfo, "client prematurely closed connection while reading PROXY protocol", nil)
+	sh.close(s, reason, observe.SideClient)
 }
 
 // takeProxyHeader goes on behind a header, b, that was looked at.

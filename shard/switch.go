@@ -58,7 +58,6 @@ func (sh *Shard) onSwitch(s *Session) (again bool) {
 
 func (sh *Shard) openTunnel(s *Session) {
 	sh.releaseRequest(s)
-	sh.forgetProxied(s)
 	if id := s.Down.TLS(); id != 0 {
 		sh.mover.TLS.Forget(id)
 	}

@@ -39,8 +39,9 @@ func (w *wire) data(s string)                 { w.rec(typeData, []byte(s)...) }
 func (w *wire) pad(typ byte, b []byte, n int) { w.add(w.out.seal(typ, b, n)) }
 func (w *wire) alert(level, a byte)           { w.rec(typeAlert, level, a) }
 func (w *wire) keyUpdate(request byte) {
-	w.rec(typeHandshake, 24, 0, 0, 1, request)
-	w.out.next(w.t)
+	if w.rec(typeHandshake, 24, 0, 0, 1, request); w.out.suite.tls13() {
+		w.out.next(w.t)
+	}
 }
 
 // ticket is a NewSessionTicket message with a body of size bytes.

@@ -156,7 +156,7 @@ func (c *course) start(ctx context.Context, kind peers.Kind) error {
 	if err := c.warm(ctx, targets); err != nil {
 		return err
 	}
-	c.clients, err = startClients(ctx, c.plan, c.o.path, targets)
+	c.clients, err = startClients(ctx, c.plan, c.o, targets)
 	return err
 }
 
@@ -170,7 +170,7 @@ func (c *course) describe() string {
 func (c *course) warm(ctx context.Context, targets []netip.AddrPort) error {
 	p := c.plan
 	p.Tunnels, p.Clients = 64*p.Proxies, 1
-	clients, err := startClients(ctx, p, c.o.path, targets)
+	clients, err := startClients(ctx, p, c.o, targets)
 	defer clients.stop(false)
 	for _, command := range []string{"open", "echo", "close"} {
 		if err == nil {

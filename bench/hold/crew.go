@@ -228,13 +228,14 @@ func startBackends(ctx context.Context, p plan) (crew, []netip.AddrPort, error) 
 	return c, all, nil
 }
 
-// startClients starts the client processes of a plan, whose tunnels go to a path of targets.
-func startClients(ctx context.Context, p plan, path string, targets []netip.AddrPort) (crew, error) {
+// startClients starts the client processes of a plan, whose tunnels go to targets.
+func startClients(ctx context.Context, p plan, o options, targets []netip.AddrPort) (crew, error) {
 	var c crew
 	for i := range p.Clients {
 		first, count := p.clientShare(i)
-		w, err := startWorker(ctx, "-role", "client", "-at", joined(targets), "-path", path,
-			"-first", strconv.Itoa(first), "-n", strconv.Itoa(count))
+		w, err := startWorker(ctx, "-role", "client", "-at", joined(targets), "-path", o.path,
+			"-first", strconv.Itoa(first), "-n", strconv.Itoa(count), "-tls="+strconv.FormatBool(o.secure),
+			"-message", strconv.Itoa(o.message))
 		if err != nil {
 			return c, err
 		}

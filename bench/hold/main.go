@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -29,6 +30,8 @@ type options struct {
 	path         string
 	peers        []peers.Kind
 	keepalive    bool
+	secure       bool  // the tunnels are over TLS
+	message      int   // bytes that each carries
 	running      *peer // the proxy of -url; nil without
 	tunnels      int
 	seed         uint64
@@ -55,6 +58,8 @@ func main() {
 	flag.StringVar(&o.probe, "probe", "all", "all: in the end each tunnel carries a message; sample: only 1 % of them")
 	flag.Float64Var(&o.bytesMax, "max-bytes", 0, "fail above this many bytes a tunnel of holdfast; 0 is no limit")
 	flag.BoolVar(&o.keepalive, "keepalive", true, "whether holdfast looks for dead peers by TCP keepalive, its default")
+	flag.BoolVar(&o.secure, "tls", false, "the tunnels are over TLS 1.3, which the proxy terminates; not with -direct")
+	flag.IntVar(&o.message, "message", holder.MessageBytesMin, "bytes of the message that each tunnel carries both ways")
 	flag.Float64Var(&o.spare, "spare", 1.5, "give up when less memory than this is available, GiB")
 	flag.StringVar(&o.json, "json", "", "write the results as JSON to this file, - for standard output")
 	flag.StringVar(&o.write, "write", "", "write NAME.md and NAME.json into this folder")
@@ -78,7 +83,9 @@ func main() {
 	case "client":
 		var targets []netip.AddrPort
 		if targets, err = split(*at, netip.ParseAddrPort); err == nil {
-			playClient(holder.NewClient(targets, o.path, *first), o.tunnels)
+			playClient(holder.NewClient(holder.Options{
+				Targets: targets, Path: o.path, First: *first, Secure: o.secure, MessageBytes: o.message,
+			}), o.tunnels)
 		}
 	default:
 		if *running != "" {
@@ -115,6 +122,9 @@ func (o *options) useRunning(text string, pid int) error {
 func run(o options) error {
 	if o.probe != "all" && o.probe != "sample" {
 		return fmt.Errorf("-probe %q: want all or sample", o.probe)
+	}
+	if o.message < holder.MessageBytesMin || o.message > holder.MessageBytesMax || o.secure && slices.Contains(o.peers, direct) {
+		return fmt.Errorf("-message %d: want %d to %d; -tls needs a proxy", o.message, holder.MessageBytesMin, holder.MessageBytesMax)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

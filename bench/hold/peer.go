@@ -27,6 +27,8 @@ type peer struct {
 	pids    []int    // of all processes, workers too
 	// keepalive is whether a holdfast may look for dead peers, as it does unless told not to.
 	keepalive bool
+	secure    bool
+	files     map[string][]byte // of the certificate
 	started   []*peers.Running
 }
 
@@ -36,7 +38,7 @@ func startPeer(kind peers.Kind, o options, p plan, backends []netip.AddrPort) (*
 	if err != nil {
 		return nil, err
 	}
-	running := &peer{kind: kind, keepalive: o.keepalive, address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(front))}
+	running := &peer{kind: kind, keepalive: o.keepalive, secure: o.secure, address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(front))}
 	if err := running.start(o.binary, p, backends); err != nil {
 		err = fmt.Errorf("%s: %w\n%s", kind, err, running.output())
 		running.stop(true)
@@ -49,7 +51,7 @@ func (r *peer) start(binary string, p plan, backends []netip.AddrPort) error {
 	values := map[string]any{
 		"Address": r.address, "Backends": backends, "Threads": p.threads(), "Files": p.Files,
 		"Tunnels": p.Share, "Connections": p.Files - proxyReserve/8, "Root": os.Geteuid() == 0,
-		"Keepalive": r.keepalive,
+		"Keepalive": r.keepalive, "TLS": r.secure,
 	}
 	processes, listeners := p.Proxies, p.Proxies
 	switch r.kind {
@@ -60,6 +62,12 @@ func (r *peer) start(binary string, p plan, backends []netip.AddrPort) error {
 		// One master whose workers each have the limit for themselves.
 		processes, listeners = 1, max(p.Proxies, p.threads())
 		values["Threads"] = listeners
+	}
+	if r.secure {
+		var err error
+		if r.files, err = peers.Certificate(peers.ECDSA); err != nil {
+			return err
+		}
 	}
 	for range processes {
 		if err := r.launch(binary, values); err != nil {
@@ -101,7 +109,7 @@ func (r *peer) launch(binary string, values map[string]any) error {
 	if err := t.Execute(&text, values); err != nil {
 		return err
 	}
-	started, err := peers.Launch{Kind: r.kind, Binary: binary, Configuration: text.String()}.Start()
+	started, err := peers.Launch{Kind: r.kind, Binary: binary, Configuration: text.String(), Files: r.files}.Start()
 	if err == nil {
 		r.started = append(r.started, started)
 	}

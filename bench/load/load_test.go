@@ -2,11 +2,13 @@ package load_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"testing"
 	"time"
 
 	"holdfast/bench/load"
+	"holdfast/bench/load/front"
 	"holdfast/test/proc"
 	"holdfast/test/wire"
 )
@@ -116,5 +118,21 @@ func TestParseTargetRefusesOtherURLs(t *testing.T) {
 		if _, err := load.ParseTarget(text); err == nil {
 			t.Errorf("%q was accepted", text)
 		}
+	}
+}
+
+func TestTunnelsOverTLS(t *testing.T) {
+	target := echoTarget(t)
+	target.Secure, target.Address = true, front.Before(t, target.Address, &tls.Config{})
+	tunnels, err := load.OpenMany(context.Background(), target, 0, 20, 4)
+	defer load.CloseAll(tunnels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := load.EchoOn(tunnels, 1, 16<<10); n != 20 || err != nil {
+		t.Errorf("%d echoed, %v", n, err)
+	}
+	if dead, err := load.CountDead(tunnels); dead != 0 {
+		t.Errorf("%d dead: %v", dead, err)
 	}
 }

@@ -30,8 +30,9 @@ const (
 	bothFile = "both.pem"
 )
 
-// certificate makes the files of a self-signed certificate for localhost.
-func certificate(t KeyType) (map[string][]byte, error) {
+// Certificate makes the files of a self-signed certificate for localhost: cert.pem, key.pem,
+// and both.pem, which has both.
+func Certificate(t KeyType) (map[string][]byte, error) {
 	var key crypto.Signer
 	var err error
 	switch t {

@@ -115,7 +115,7 @@ func Start(kind Kind, o Options) (*Peer, error) {
 	p := &Peer{Address: fmt.Sprintf("127.0.0.1:%d", front)}
 	l := Launch{Kind: kind, Binary: o.Binary, Ready: Accepts(p.Address)}
 	if o.Key != "" {
-		if l.Files, err = certificate(o.Key); err != nil {
+		if l.Files, err = Certificate(o.Key); err != nil {
 			return nil, err
 		}
 	}

@@ -69,7 +69,7 @@ func TestVerifyClient(t *testing.T) {
 		{"crl", "deep", "SUCCESS|CN=deep client", ""},
 		{"crl", "revoked", pageCertificate, "|FAILED:certificate revoked"},
 		{"depth", "good", "SUCCESS|" + goodName, ""},
-		{"depth", "deep", pageCertificate, "|FAILED:unable to get local issuer certificate"},
+		{"depth", "deep", pageCertificate, "|FAILED:"}, // OpenSSL 3.0 doesn't say that the chain is too long
 		{"trusted", "good", "SUCCESS|" + goodName, ""},
 		{"trusted", "deep", "SUCCESS|CN=deep client", ""},
 	}
@@ -89,7 +89,7 @@ func TestVerifyClient(t *testing.T) {
 						if !strings.Contains(got, "<head><title>400 ") {
 							t.Errorf("the page is %q", got)
 						}
-						if got = present(t, p.Addr(c.port+"_told"), version, c.client, "/v"); !strings.HasSuffix(got, c.told+"\n") {
+						if got = present(t, p.Addr(c.port+"_told"), version, c.client, "/v"); !strings.Contains(got, c.told) {
 							t.Errorf("told %q, want %q", got, c.told)
 						}
 					})

@@ -5,6 +5,7 @@
 package holder
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"holdfast/bench/load/secure"
 	"holdfast/test/wire"
 )
 
@@ -29,12 +31,23 @@ const (
 	firstSource = 127<<24 | 1<<16
 )
 
+// Options say what a client does. First is the number of its first tunnel among those of
+// all clients: it chooses source addresses and messages.
+type Options struct {
+	Targets      []netip.AddrPort // the tunnels go to them in turn
+	Path         string
+	First        int
+	Secure       bool // over TLS
+	MessageBytes int  // payload of a message; zero: MessageBytesMin
+}
+
 // Client holds tunnels. It is no use to several goroutines at a time.
 type Client struct {
-	targets []netip.AddrPort
-	first   int     // number of its first tunnel among those of all clients
+	o       Options
 	fds     []int32 // of the tunnels; -1 for one that was found dead
+	secure  *security
 	buf     []byte
+	out     []byte
 	request []byte
 }
 
@@ -45,13 +58,14 @@ type Tally struct {
 	Reasons map[string]int // why they failed
 }
 
-// NewClient makes a client whose tunnels go to a path of targets, in turn. first is the number of
-// its first tunnel among those of all clients: it chooses source addresses and messages.
-func NewClient(targets []netip.AddrPort, path string, first int) *Client {
-	return &Client{
-		targets: targets, first: first, buf: make([]byte, 16<<10),
-		request: []byte(wire.UpgradeRequest("hold.test", path)),
+// NewClient makes a client without tunnels.
+func NewClient(o Options) *Client {
+	o.MessageBytes = max(o.MessageBytes, MessageBytesMin)
+	c := &Client{o: o, buf: make([]byte, 64<<10), request: []byte(wire.UpgradeRequest("hold.test", o.Path))}
+	if o.Secure {
+		c.secure = &security{dialer: secure.NewDialer(secure.Options{})}
 	}
+	return c
 }
 
 // source is the source address of the i-th connection.
@@ -72,15 +86,14 @@ func (c *Client) Open(n int, progress func(opened int)) (Tally, error) {
 	for len(c.fds) < want {
 		before := len(c.fds)
 		attempts := fds[:min(batch, want-before)]
-		for i := range attempts {
-			attempts[i] = c.connect(before+i, &t)
-		}
+		c.connectAll(attempts, before, &t)
 		deadline := time.Now().Add(Patience)
 		for i, fd := range attempts {
-			attempts[i] = t.keep(fd, send(fd, c.request, deadline))
+			attempts[i] = t.keep(fd, c.send(before+i, fd, c.request, deadline))
 		}
 		for i, fd := range attempts {
-			if attempts[i] = t.keep(fd, c.awaitSwitch(fd, deadline)); attempts[i] >= 0 {
+			if attempts[i] = t.keep(fd, c.awaitSwitch(before+i, fd, deadline)); attempts[i] >= 0 {
+				c.keepKeys(before+i, len(c.fds))
 				c.fds = append(c.fds, fd)
 			}
 		}
@@ -97,6 +110,20 @@ func (c *Client) Open(n int, progress func(opened int)) (Tally, error) {
 	}
 	return t, nil
 }
+
+// connectAll starts connections, the first of them that of the tunnel first.
+func (c *Client) connectAll(attempts []int32, first int, t *Tally) {
+	if c.secure != nil {
+		c.shakeAll(attempts, first, t)
+		return
+	}
+	for i := range attempts {
+		attempts[i] = c.connect(first+i, t)
+	}
+}
+
+// target is where the i-th tunnel goes.
+func (c *Client) target(i int) netip.AddrPort { return c.o.Targets[(c.o.First+i)%len(c.o.Targets)] }
 
 // keep notes a failure and closes the socket; it returns the socket, or -1 without one.
 func (t *Tally) keep(fd int32, err error) int32 {
@@ -120,11 +147,11 @@ func (c *Client) connect(i int, t *Tally) int32 {
 		t.failed(fmt.Errorf("socket: %w", err))
 		return -1
 	}
-	target := c.targets[(c.first+i)%len(c.targets)]
+	target := c.target(i)
 	if target.Addr().IsLoopback() {
 		// The port is chosen by connect, so that it may serve several destinations.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
-		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: source(c.first + i + t.Retries)})
+		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: source(c.o.First + i + t.Retries)})
 	}
 	if err == nil {
 		err = unix.Connect(fd, &unix.SockaddrInet4{Addr: target.Addr().As4(), Port: int(target.Port())})
@@ -199,9 +226,9 @@ func receive(fd int32, b []byte, deadline time.Time) (int, error) {
 }
 
 // awaitSwitch reads the answer to the handshake, which must be a 101 and nothing behind.
-func (c *Client) awaitSwitch(fd int32, deadline time.Time) error {
+func (c *Client) awaitSwitch(i int, fd int32, deadline time.Time) error {
 	for n := 0; fd >= 0; {
-		got, err := receive(fd, c.buf[n:], deadline)
+		got, err := c.receive(i, fd, c.buf[n:], deadline)
 		if err != nil {
 			return err
 		}
@@ -230,7 +257,7 @@ func (c *Client) Echo(chosen func(number int) bool, progress func(echoed int)) (
 		progress(echoed)
 	}
 	for i, fd := range c.fds {
-		if fd >= 0 && chosen(c.first+i) {
+		if fd >= 0 && chosen(c.o.First+i) {
 			at[n] = i
 			if n++; n == batch {
 				flush()
@@ -243,9 +270,9 @@ func (c *Client) Echo(chosen func(number int) bool, progress func(echoed int)) (
 
 func (c *Client) echoBatch(at []int) (echoed int, first error) {
 	deadline := time.Now().Add(Patience)
-	var frame [maskedSize]byte
 	for _, i := range at {
-		if err := send(c.fds[i], appendMessage(frame[:0], c.first+i), deadline); err != nil {
+		c.out = appendMessage(c.out[:0], c.o.First+i, c.o.MessageBytes)
+		if err := c.send(i, c.fds[i], c.out, deadline); err != nil {
 			first = c.bury(i, err, first)
 		}
 	}
@@ -263,15 +290,19 @@ func (c *Client) echoBatch(at []int) (echoed int, first error) {
 }
 
 func (c *Client) awaitEcho(i int, deadline time.Time) error {
-	got := c.buf[:plainSize]
+	c.out = appendEcho(c.out[:0], c.o.First+i, c.o.MessageBytes)
+	got := c.buf[:len(c.out)]
 	for n := 0; n < len(got); {
-		m, err := receive(c.fds[i], got[n:], deadline)
+		m, err := c.receive(i, c.fds[i], got[n:], deadline)
 		if err != nil {
 			return err
 		}
 		n += m
 	}
-	return checkEcho(got, c.first+i)
+	if !bytes.Equal(got, c.out) {
+		return errors.New("the echo differs from what was sent")
+	}
+	return nil
 }
 
 // bury closes a tunnel that failed. It returns the first failure.
@@ -281,7 +312,7 @@ func (c *Client) bury(i int, err, first error) error {
 	if first != nil {
 		return first
 	}
-	return fmt.Errorf("tunnel %d: %w", c.first+i, err)
+	return fmt.Errorf("tunnel %d: %w", c.o.First+i, err)
 }
 
 // Dead counts the tunnels that have ended or have received what nobody asked for, and
@@ -303,7 +334,7 @@ func (c *Client) Dead() (dead int, first error) {
 			err = errors.New("a byte nobody asked for")
 		}
 		if dead++; first == nil {
-			first = fmt.Errorf("tunnel %d: %w", c.first+i, err)
+			first = fmt.Errorf("tunnel %d: %w", c.o.First+i, err)
 		}
 	}
 	return dead, first
@@ -319,6 +350,7 @@ func (c *Client) Close() int {
 		}
 	}
 	c.fds = nil
+	c.forgetAll()
 	return n
 }
 

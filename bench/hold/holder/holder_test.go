@@ -2,6 +2,7 @@ package holder_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"holdfast/bench/hold/holder"
+	"holdfast/bench/load/front"
 	"holdfast/test/proc"
 	"holdfast/test/wire"
 )
@@ -41,7 +43,7 @@ func open(t *testing.T, c *holder.Client, n int) {
 func TestTunnelsEchoAndClose(t *testing.T) {
 	const n = 200
 	b, bound := startBackend(t, "127.0.0.1", "127.64.0.1")
-	c := holder.NewClient(bound, "/", 3990) // across the border of two source addresses
+	c := holder.NewClient(holder.Options{Targets: bound, Path: "/", First: 3990}) // across the border of two source addresses
 	open(t, c, n/2)
 	open(t, c, n/2)
 	if got, err := c.Echo(holder.All, func(int) {}); got != n || err != nil {
@@ -153,7 +155,7 @@ func TestRefusedConnectionsAreTriedAgain(t *testing.T) {
 			handshake(c)
 		}
 	})
-	c := holder.NewClient(at, "/", 0)
+	c := holder.NewClient(holder.Options{Targets: at, Path: "/"})
 	defer c.Close()
 	tally, err := c.Open(20, func(int) {})
 	if err != nil || tally.Opened != 20 || tally.Retries == 0 || tally.Reasons[`answered "HTTP/1.1 503 Full"`] == 0 {
@@ -168,7 +170,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 	at := l.Addr().(*net.TCPAddr).AddrPort()
 	l.Close()
-	c := holder.NewClient([]netip.AddrPort{at}, "/", 0)
+	c := holder.NewClient(holder.Options{Targets: []netip.AddrPort{at}, Path: "/"})
 	if tally, err := c.Open(3, func(int) {}); err == nil || tally.Opened != 0 {
 		t.Errorf("%+v, %v", tally, err)
 	}
@@ -190,7 +192,7 @@ func TestWrongEchoesAndEndsAreDead(t *testing.T) {
 		}
 		_, _ = c.Write(wire.ServerFrame(wire.OpBinary, data))
 	})
-	c := holder.NewClient(at, "/", 0)
+	c := holder.NewClient(holder.Options{Targets: at, Path: "/"})
 	defer c.Close()
 	open(t, c, 5)
 	if got, err := c.Echo(holder.All, func(int) {}); got != 3 || err == nil {
@@ -207,7 +209,7 @@ func TestEndsAreSeen(t *testing.T) {
 			c.Close()
 		}
 	})
-	c := holder.NewClient(at, "/", 0)
+	c := holder.NewClient(holder.Options{Targets: at, Path: "/"})
 	defer c.Close()
 	open(t, c, 4)
 	proc.Until(t, "the end of one tunnel", func() error {
@@ -216,4 +218,20 @@ func TestEndsAreSeen(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestTunnelsOverTLS(t *testing.T) {
+	_, bound := startBackend(t, "127.0.0.1")
+	at := netip.MustParseAddrPort(front.Before(t, bound[0].String(), &tls.Config{}))
+	c := holder.NewClient(holder.Options{Targets: []netip.AddrPort{at}, Path: "/", Secure: true, MessageBytes: 16 << 10})
+	defer c.Close()
+	open(t, c, 100)
+	for range 3 {
+		if n, err := c.Echo(holder.All, func(int) {}); n != 100 || err != nil {
+			t.Fatalf("%d echoed, %v", n, err)
+		}
+	}
+	if dead, err := c.Dead(); dead != 0 {
+		t.Errorf("%d dead: %v", dead, err)
+	}
 }

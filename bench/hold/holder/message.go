@@ -9,44 +9,38 @@ import (
 	"holdfast/test/wire"
 )
 
-// A message is one binary frame of 64 bytes of payload (RFC 6455 section 5.2) that says
-// which tunnel it belongs to.
+// A message is one binary frame (RFC 6455 section 5.2) that says which tunnel it belongs
+// to. Its payload has so many bytes, from MessageBytesMin on.
 const (
-	payloadSize = 64
-	maskedSize  = 2 + 4 + payloadSize // on its way to the backend
-	plainSize   = 2 + payloadSize     // on its way back
+	MessageBytesMin = 64
+	MessageBytesMax = 32 << 10
 )
 
 var maskingKey = [4]byte{0x4b, 0xd1, 0x07, 0xa6}
 
-// payload is the message of a tunnel: its number, then bytes that follow from it.
-func payload(number int) (b [payloadSize]byte) {
-	binary.BigEndian.PutUint64(b[:], uint64(number))
-	for i := 8; i < len(b); i++ {
-		b[i] = byte(number) + byte(i)
+// appendPayload appends the message of a tunnel: its number, then bytes that follow from it.
+func appendPayload(dst []byte, number, size int) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, uint64(number))
+	for i := 8; i < size; i++ {
+		dst = append(dst, byte(number)+byte(i))
 	}
-	return b
+	return dst
 }
 
 // appendMessage appends the masked frame of a tunnel's message.
-func appendMessage(dst []byte, number int) []byte {
+func appendMessage(dst []byte, number, size int) []byte {
 	dst = wire.AppendHeader(dst, wire.FrameHeader{Op: wire.OpBinary, Fin: true, Masked: true, Key: maskingKey,
-		Length: payloadSize})
-	b := payload(number)
-	wire.Mask(b[:], maskingKey, 0)
-	return append(dst, b[:]...)
+		Length: uint64(size)})
+	at := len(dst)
+	dst = appendPayload(dst, number, size)
+	wire.Mask(dst[at:], maskingKey, 0)
+	return dst
 }
 
-// checkEcho compares what came back with the message of a tunnel.
-func checkEcho(got []byte, number int) error {
-	want := payload(number)
-	if got[0] != 0x80|wire.OpBinary || got[1] != payloadSize {
-		return fmt.Errorf("a frame that begins %x", got[:2])
-	}
-	if !bytes.Equal(got[2:], want[:]) {
-		return errors.New("the echo differs from what was sent")
-	}
-	return nil
+// appendEcho appends the frame that comes back.
+func appendEcho(dst []byte, number, size int) []byte {
+	dst = wire.AppendHeader(dst, wire.FrameHeader{Op: wire.OpBinary, Fin: true, Length: uint64(size)})
+	return appendPayload(dst, number, size)
 }
 
 // switched says whether b is a whole 101 that fits the handshake of wire.UpgradeRequest.

@@ -3,8 +3,6 @@ package client_test
 import (
 	"crypto/tls"
 	"errors"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -12,48 +10,24 @@ import (
 	"time"
 
 	"holdfast/bench/load/client"
+	"holdfast/bench/load/front"
 	"holdfast/bench/load/origin"
 	"holdfast/bench/load/secure"
-	"holdfast/test/pki"
 )
 
-// front terminates TLS before an origin; it returns its address. It passes half-closes on.
-func front(t *testing.T, config *tls.Config) string {
+// secured is an origin behind TLS; it returns the address.
+func secured(t *testing.T, config *tls.Config) string {
 	t.Helper()
 	s, err := origin.Listen("127.0.0.1:0", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	config.Certificates = []tls.Certificate{pki.NewAuthority(t, "bench").Issue(t, pki.Request{Hosts: []string{"localhost"}}).TLS()}
-	l, err := tls.Listen("tcp", "127.0.0.1:0", config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			down, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer down.Close()
-				up, err := net.Dial("tcp", s.Addr())
-				if err != nil {
-					return
-				}
-				defer up.Close()
-				go func() { _, _ = io.Copy(up, down); up.Close() }()
-				_, _ = io.Copy(down, up)
-			}()
-		}
-	}()
-	return l.Addr().String()
+	return front.Before(t, s.Addr(), config)
 }
 
 func TestEveryLoadOverTLS(t *testing.T) {
-	address := front(t, &tls.Config{})
+	address := secured(t, &tls.Config{})
 	for _, target := range []client.Target{
 		{URL: "wss://" + address + "/", Loops: 1}, {URL: "wss://" + address + "/", Loops: 2, Raw: true},
 	} {
@@ -77,7 +51,7 @@ func TestEveryLoadOverTLS(t *testing.T) {
 }
 
 func TestRefusedHandshakes(t *testing.T) {
-	target := client.Target{URL: "wss://" + front(t, &tls.Config{MaxVersion: tls.VersionTLS12}) + "/", Loops: 1}
+	target := client.Target{URL: "wss://" + secured(t, &tls.Config{MaxVersion: tls.VersionTLS12}) + "/", Loops: 1}
 	if r, err := client.Storm(client.StormOptions{Target: target, Sessions: 2, AtOnce: 1, Size: 64}); err == nil || r.Errors != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -110,7 +84,7 @@ func TestSurgeCountsRefusals(t *testing.T) {
 	const tunnels, newcomers, refused = 20, 50, 7
 	var left atomic.Int32
 	left.Store(tunnels + newcomers - refused)
-	address := front(t, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	address := secured(t, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		if left.Add(-1) < 0 {
 			return nil, errors.New("full")
 		}
