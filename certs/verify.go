@@ -107,7 +107,9 @@ func (v *verifier) verify(certs []*x509.Certificate, now time.Time) string {
 	for _, chain := range chains {
 		// Neither the peer's certificate nor the trusted one counts.
 		if len(chain)-2 > v.depth {
-			found = faultTooLong
+			if found = faultTooLong; v.usage == x509.ExtKeyUsageClientAuth {
+				found = faultIssuer // as nginx has it, where OpenSSL goes on after its first finding
+			}
 		} else if found = v.revoked(chain, now); found == "" {
 			return ""
 		}

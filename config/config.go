@@ -186,6 +186,8 @@ type Server struct {
 	Return *Return
 	// TryFiles is for requests that no location matches; nil if not written.
 	TryFiles *TryFiles
+	// TunnelPass makes tunnels of CONNECT requests that no location matches; nil if not written.
+	TunnelPass *TunnelPass
 	// Stream is set for a server of the stream context, which has no locations.
 	Stream *StreamServer
 }
@@ -257,8 +259,11 @@ type Location struct {
 	// Nested are the locations inside this one, in file order.
 	Nested    []*Location
 	ProxyPass *ProxyPass
-	Return    *Return
-	TryFiles  *TryFiles
+	// TunnelPass makes tunnels of CONNECT requests and refuses others; then there is no
+	// ProxyPass.
+	TunnelPass *TunnelPass
+	Return     *Return
+	TryFiles   *TryFiles
 	// Internal answers 404 to requests that do not come from inside: from error_page,
 	// try_files or index.
 	Internal bool

@@ -73,7 +73,7 @@ func clientDirectives() []Directive {
 		{
 			Name: "tunnel_send_timeout", Contexts: ctxAll, Args: "time", Default: "240s",
 			Doc:       "How long one direction of a tunnel may stay blocked because its receiver does not read.",
-			Deviation: "Not in nginx with this meaning.",
+			Deviation: "In nginx, where it is 60s, it is about the tunnels of CONNECT and their upstreams only.",
 			min:       1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.TunnelSendTimeout }),
 		},
 	}

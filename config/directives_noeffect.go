@@ -78,14 +78,6 @@ func noEffectDirectives() []Directive {
 		{sslPlaces, "responses are not fetched from the authority", `ssl_stapling_responder ssl_stapling_verify`},
 		{sslPlaces, "authorities are not asked about clients", `ssl_ocsp_cache ssl_ocsp_responder`},
 	})
-	for _, name := range []string{"resolver", "resolver_timeout"} {
-		all = append(all, Directive{
-			Name: name, Contexts: ctxAll | CtxUpstream, Args: "...", Support: NoEffect, max: -1, repeat: true, min: 1,
-			Doc:       "names are resolved when the configuration is read",
-			Deviation: "An error where a proxy_pass has variables: what they yield is not resolved.",
-			read:      readResolver,
-		})
-	}
 	const nothing, hint = "Accepted; nothing is cached or stored.", "write off, or leave it out"
 	return append(all, offDirective("proxy_cache", nothing, hint), offDirective("proxy_store", nothing, hint))
 }
@@ -101,19 +93,5 @@ func offDirective(name, doc, hint string) Directive {
 				l.add(Error, n.Position, hint, "%q is not supported", n.name)
 			}
 		},
-	}
-}
-
-func readResolver(l *level, n *node) { l.resolvers = append(l.resolvers, n) }
-
-// checkResolvers judges resolver once all proxy_pass are known.
-func (l *loader) checkResolvers() {
-	for _, n := range l.resolvers {
-		if l.variablePass == nil {
-			l.warnNoEffect(n, "names are resolved when the configuration is read")
-			continue
-		}
-		l.add(Error, n.Position, "remove it, and let the variables yield names of upstream blocks or addresses",
-			"%q is not supported with the variables of the proxy_pass at %s", n.name, l.variablePass.Position)
 	}
 }

@@ -48,9 +48,6 @@ func refusedDirectives() []Directive {
 			proxy_cookie_flags proxy_cookie_path proxy_force_ranges proxy_ignore_client_abort proxy_limit_rate
 			proxy_method proxy_pass_request_body proxy_pass_request_headers
 			proxy_request_dynamic proxy_set_body proxy_store_access`},
-		{ctxAll, "forward proxying by CONNECT is not supported; a WebSocket needs only proxy_pass", `
-			tunnel_connect_timeout tunnel_next_upstream tunnel_next_upstream_timeout tunnel_next_upstream_tries
-			tunnel_pass tunnel_read_timeout`},
 		{ctxAll, "use proxy_pass to a server that speaks HTTP", `fastcgi_param fastcgi_pass grpc_pass
 			memcached_pass scgi_param scgi_pass uwsgi_param uwsgi_pass`},
 		{CtxUpstream | CtxStreamUpstream, hintBalance, `hash ip_hash least_conn least_time ntlm queue random sticky

@@ -93,9 +93,11 @@ type Settings struct {
 	Limits LimitSettings
 	// Access are the allow and deny of a level, in file order; a level that has any
 	// inherits none.
-	Access []AccessRule
-	Stream StreamSettings
-	RealIP RealIPSettings
+	Access   []AccessRule
+	Stream   StreamSettings
+	Tunnel   TunnelSettings
+	Resolver ResolverSettings
+	RealIP   RealIPSettings
 	// ProxyProtocolTimeout bounds the wait for the header of the PROXY protocol.
 	ProxyProtocolTimeout time.Duration
 }
@@ -216,6 +218,8 @@ func defaultSettings() Settings {
 		Files:                    defaultFileSettings(),
 		Limits:                   defaultLimitSettings(),
 		Stream:                   defaultStreamSettings(),
+		Tunnel:                   defaultTunnelSettings(),
+		Resolver:                 defaultResolverSettings(),
 		Proxy: ProxySettings{
 			HTTPMinor:        1,
 			ConnectTimeout:   60 * time.Second,

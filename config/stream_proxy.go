@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 )
@@ -56,25 +55,7 @@ func readStreamNextUpstream(l *level, n *node) { l.set.Stream.NextUpstream = isO
 
 // readBind reads proxy_bind: an address, perhaps with a port, or off.
 func readBind(l *level, n *node) {
-	if len(n.args) > 1 {
-		l.add(Error, n.Position, "remove "+n.args[1], "%q of %q is not supported", n.args[1], n.name)
-		return
-	}
-	text := n.args[0]
-	if text == "off" {
-		l.set.Stream.Bind = Text{}
-		return
-	}
-	if !strings.Contains(text, "$") {
-		_, errPort := netip.ParseAddrPort(text)
-		_, errAddr := netip.ParseAddr(strings.Trim(text, "[]"))
-		if errPort != nil && errAddr != nil {
-			l.invalid(n, text, "write an IP address of this machine, or off")
-			return
-		}
-	}
-	l.text(n.Position, n.name, text)
-	l.set.Stream.Bind = Text{Position: n.Position, Text: text}
+	l.set.Stream.Bind = l.bind(n, l.set.Stream.Bind)
 }
 
 // rate reads a number of bytes a second, or a text with variables that yields one.

@@ -117,7 +117,7 @@ func Directives() []Directive {
 		mainDirectives(), httpDirectives(), fileDirectives(), answerDirectives(), clientDirectives(),
 		requestDirectives(), proxyDirectives(), bufferDirectives(), proxyFailureDirectives(),
 		upstreamDirectives(), noEffectDirectives(), refusedDirectives(),
-		streamDirectives(), limitDirectives(), realIPDirectives(), sslDirectives(), proxySSLDirectives(),
+		streamDirectives(), limitDirectives(), tunnelDirectives(), realIPDirectives(), sslDirectives(), proxySSLDirectives(),
 	)
 	widenToStream(all)
 	slices.SortStableFunc(all, func(a, b Directive) int {

@@ -13,6 +13,12 @@ func (h *Half) Secure(id uint32) {
 	h.loan = id
 }
 
+// Unsecure takes its TLS connection off a half, which must be closed by then.
+func (h *Half) Unsecure() {
+	h.Bits &^= Secured
+	h.loan = 0
+}
+
 // TLS is the number of the half's TLS connection, 0 if it has none.
 func (h *Half) TLS() uint32 {
 	if h.Bits&Secured == 0 {

@@ -84,11 +84,14 @@ func appendLegacyDN(dst, der []byte) []byte {
 			dst = append(dst, name...)
 			dst = append(dst, '=')
 			for _, c := range a.Value.Bytes {
-				if c < ' ' || c > '~' {
+				switch {
+				case c < ' ' || c > '~':
 					dst = append(dst, '\\', 'x', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
-					continue
+				case c == '/' || c == '+':
+					dst = append(dst, '\\', c)
+				default:
+					dst = append(dst, c)
 				}
-				dst = append(dst, c)
 			}
 		}
 	}

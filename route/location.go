@@ -43,7 +43,9 @@ type Location struct {
 	Name     string
 	Settings Settings
 	Proxy    *Proxy
-	Return   *Return
+	// TunnelPass makes tunnels of CONNECT requests; others get a 405. nil without tunnel_pass.
+	TunnelPass *TunnelPass
+	Return     *Return
 	// Static has the folder, index and try_files; nil only in tests.
 	Static *Static
 	// TryElse is what happens if no file of try_files is there; nil without try_files.

@@ -69,8 +69,7 @@ type StreamProxy struct {
 
 	dynamic  bool
 	target   Template
-	bind     Template
-	bindAddr netip.AddrPort // where bind has no variables
+	bind     localAddr
 	download rate
 	upload   rate
 }
@@ -95,14 +94,8 @@ func (c *Compiler) NewStreamProxy(spec *StreamProxySpec, p StreamProxy) (*Stream
 			return nil, err
 		}
 	}
-	if p.bind, err = c.Compile(spec.Bind); err != nil {
+	if p.bind, err = c.localAddr(spec.Bind, "proxy_bind"); err != nil {
 		return nil, err
-	}
-	if text, constant := p.bind.Const(); constant && text != "" {
-		var ok bool
-		if p.bindAddr, ok = parseBind([]byte(text)); !ok {
-			return nil, &CompileError{Text: "invalid address " + strconv.Quote(text) + " in proxy_bind"}
-		}
 	}
 	if p.download, err = c.rate(spec.Download); err != nil {
 		return nil, err
@@ -130,15 +123,7 @@ func (p *StreamProxy) Resolve(e *Env) (target Endpoint, ok bool) {
 // Bind is the local address of the connection to the upstream, with port 0 for any; not
 // valid for any address (proxy_bind). As in nginx, a text that yields no address binds
 // nothing.
-func (p *StreamProxy) Bind(e *Env) netip.AddrPort {
-	if _, constant := p.bind.Const(); constant {
-		return p.bindAddr
-	}
-	buf := p.bind.Append(e.borrow(), e)
-	addr, _ := parseBind(buf)
-	e.giveBack(buf)
-	return addr
-}
+func (p *StreamProxy) Bind(e *Env) netip.AddrPort { return p.bind.value(e) }
 
 // parseBind reads an address with or without a port. Values come from variables, so they
 // are checked for length before a string is made of them.

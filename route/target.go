@@ -36,7 +36,11 @@ func (e *Env) SetTarget(t httpparse.Target, mergeSlashes bool) httpparse.Error {
 	if t.HasQuery {
 		e.Args = t.Query.Of(target)
 	}
-	if t.Form == httpparse.TargetAsterisk || t.Form == httpparse.TargetAuthority {
+	switch t.Form {
+	case httpparse.TargetAsterisk:
+		return httpparse.OK
+	case httpparse.TargetAuthority: // a CONNECT, for which location / stands (tunnel_pass)
+		e.URI = slash
 		return httpparse.OK
 	}
 	if t.Form == httpparse.TargetAbsolute {

@@ -30,6 +30,7 @@ func (sh *Shard) atEnd(h *relay.Half) bool {
 func (sh *Shard) closeHalf(h *relay.Half) {
 	if id := h.TLS(); id != 0 {
 		sh.closeTLS(id, h.FD)
+		h.Unsecure()
 	}
 	sys.Close(h.FD)
 }

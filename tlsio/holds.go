@@ -1,5 +1,8 @@
 package tlsio
 
-// Holds reports whether anything was received that nobody has taken: plaintext, or a part
-// of a record.
-func (l *Layer) Holds(id uint32) bool { return l.conn(id).read != 0 }
+// Holds reports whether anything was received that nobody has taken: plaintext, a part of a
+// record, or the end of the stream.
+func (l *Layer) Holds(id uint32) bool {
+	c := l.conn(id)
+	return c.read != 0 || c.is(flagInDone)
+}

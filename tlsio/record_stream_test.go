@@ -32,8 +32,8 @@ import (
 
 var bulk = flag.Int64("tls.bytes", 64<<20, "how many bytes go each way in the bulk test")
 
-// certificates are made once: one with an RSA key, one with an ECDSA key.
-var certificates = sync.OnceValue(func() (list []tls.Certificate) {
+// bulkCertificates are made once: one with an RSA key, one with an ECDSA key.
+var bulkCertificates = sync.OnceValue(func() (list []tls.Certificate) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		panic(err)
@@ -105,7 +105,7 @@ func fileConn(t testing.TB, fd int32) net.Conn {
 // configs are those of both sides for a suite. Tickets are off, since sequence numbers are
 // the handshake's business.
 func configs(s suite) (server, client *tls.Config) {
-	server = &tls.Config{Certificates: certificates(), MinVersion: uint16(s.version), MaxVersion: uint16(s.version),
+	server = &tls.Config{Certificates: bulkCertificates(), MinVersion: uint16(s.version), MaxVersion: uint16(s.version),
 		CipherSuites: []uint16{s.id}, SessionTicketsDisabled: true}
 	client = &tls.Config{InsecureSkipVerify: true, ServerName: "example.com", MinVersion: uint16(s.version),
 		MaxVersion: uint16(s.version), CipherSuites: []uint16{s.id}}

@@ -194,7 +194,9 @@ func (r *Report) goals(b *strings.Builder) {
 		}
 		if v.Result == "PASS" || v.Result == "miss" {
 			ours = formatted("%.3g", v.Ours)
-			if ratio = ratioText(v.Ratio); v.Rounds[0] != v.Rounds[1] {
+			if v.Theirs == 0 { // a limit of zero
+				ratio = "–"
+			} else if ratio = ratioText(v.Ratio); v.Rounds[0] != v.Rounds[1] {
 				ratio += fmt.Sprintf(" (%s–%s)", ratioText(v.Rounds[0]), ratioText(v.Rounds[1]))
 			}
 		}
@@ -242,7 +244,7 @@ func (r *Report) circumstances(b *strings.Builder) {
 		"measurement has a fresh proxy and backend, warmed up. Fixed rate: %.0f messages a second (an echo is two). "+
 		"Timed loads: %g s. Storm: %d connections. Bulk: %.1f GB each. Memory: %d tunnels, read %g s after they opened. "+
 		"Every proxy has 2 workers, threads or shards without CPU affinity, no access log, a backlog of 4096, and "+
-		"keep-alive to the backend; the configurations are the templates in bench/peers.\n\n",
+		"keep-alive to the backend; the configurations are the templates in bench/peers.\n\n"+strings.ReplaceAll(r.secureText(), "%", "%%"),
 		r.Rounds, s.Rate, s.Seconds, s.Connections, float64(s.BulkBytes)/1e9, s.Tunnels, s.Settle)
 	b.WriteString("CPU is the scheduler's exact run time of the processes; that of the whole machine has everything " +
 		"in it: load, backend, kernel threads, and whatever else ran here")

@@ -216,8 +216,10 @@ func judge(r row, g goal, s series) Verdict {
 	}
 	v.Ours = ours.Median
 	if len(g.than) == 0 {
-		v.Theirs, v.Ratio = g.factor, ours.Median/g.factor
-		v.Rounds = [2]float64{ours.Min / g.factor, ours.Max / g.factor}
+		v.Theirs = g.factor
+		if g.factor > 0 {
+			v.Ratio, v.Rounds = ours.Median/g.factor, [2]float64{ours.Min / g.factor, ours.Max / g.factor}
+		}
 		v.Result = passed(r.higher, ours.Median, g.factor)
 		return v
 	}

@@ -1,10 +1,13 @@
 // The upstream server of the HTTP matrix on Node's own http module. GET
 // /down?size=N&framing=length|chunked answers with the body, a request to /up is answered
 // with "SHA256 BYTES" of what it carried.
-// Usage: node http_server.js; prints "listening PORT" and runs until it is killed.
+// Usage: node http_server.js [CERTIFICATE KEY]; prints "listening PORT" and runs until it is
+// killed. With files of a certificate and its key it speaks TLS.
 'use strict';
 
+const fs = require('fs');
 const http = require('http');
+const https = require('https');
 const { Readable } = require('stream');
 const { blocks, digest } = require('./http_body');
 
@@ -21,8 +24,12 @@ async function serve(request, response) {
   response.end(received);
 }
 
-const server = http.createServer((request, response) => {
+const [cert, key] = process.argv.slice(2);
+const handle = (request, response) => {
   serve(request, response).catch(() => response.destroy());
-});
+};
+const server = cert
+  ? https.createServer({ cert: fs.readFileSync(cert), key: fs.readFileSync(key) }, handle)
+  : http.createServer(handle);
 server.keepAliveTimeout = 60000;
 server.listen(0, '127.0.0.1', () => console.log(`listening ${server.address().port}`));

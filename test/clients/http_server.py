@@ -2,9 +2,12 @@
 
 GET /down?size=N&framing=length|chunked answers with the body, a request to /up is
 answered with "SHA256 BYTES" of what it carried.
-Usage: http_server.py; prints "listening PORT" and runs until it is killed.
+Usage: http_server.py [CERTIFICATE KEY]; prints "listening PORT" and runs until it is killed.
+With files of a certificate and its key it speaks TLS.
 """
 
+import ssl
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -64,5 +67,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+if len(sys.argv) > 1:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1], sys.argv[2])
+    # The handshake is made by the connection's own thread, with its first read.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 print(f"listening {server.server_address[1]}", flush=True)
 server.serve_forever()

@@ -151,7 +151,7 @@ func TestProxyProtocolInPieces(t *testing.T) {
 
 // badProxyHeaders are beginnings that are no header.
 var badProxyHeaders = []string{
-	"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "\x00", "\r\n", "\r\n\r\n", "PROXY\r\n", "PROXY \r\n", "PROXY\n",
+	"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "\x00", "\r\nX", "\r\n\r\n\r", "PROXY\r\n", "PROXY \r\n", "PROXY\n",
 	"proxy TCP4 1.2.3.4 5.6.7.8 1 2\r\n", "PROXY TCP4\r\n", "PROXY TCP4 \r\n", "PROXY TCP4 1.2.3.4\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8\r\n",
 	"PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\n", "PROXY TCP4 1.2.3.4 5.6.7.8 1 2 \r\n",
 	"PROXY TCP4 1.2.3.4 5.6.7.8 1 2 3\r\n", "PROXY TCP4  1.2.3.4 5.6.7.8 1 2\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 01 2\r\n",
@@ -308,7 +308,7 @@ backend ssl
 	_, own, _ := net.SplitHostPort(conn.LocalAddr().String())
 	c := proc.NewRaw(conn)
 	got := text(t, c, "/tlv")
-	words := strings.Split(got, "|")
+	words := strings.SplitN(got, "|", 7) // the checksum may have any byte
 	if len(words) != 7 || words[0] != "TLSv1.3" || words[1] == "" || words[3] != "test.example" || words[4] != "id-"+own || len(words[6]) != 4 {
 		t.Errorf("the vectors of haproxy: %q", got)
 	}
@@ -390,7 +390,7 @@ frontend in
 		equal(t, "v2 to haproxy", text(t, c, "/h2"), "127.0.0.1 "+own+" 127.0.0.1 "+p.Port("front"))
 	}
 	c.Send("GET /told HTTP/1.1\r\nHost: a\r\nX-Real-IP: 2001:db8::9\r\n\r\n")
-	equal(t, "an IPv6 client told by a field", string(c.Body(c.Response(200))), "2001:db8::9 0 ::ffff:127.0.0.1 "+p.Port("front"))
+	equal(t, "an IPv6 client told by a field", string(c.Body(c.Response(200))), "2001:db8::9  ::ffff:127.0.0.1 "+p.Port("front"))
 }
 
 func TestProxyProtocolOutOfStream(t *testing.T) {

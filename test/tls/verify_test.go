@@ -100,9 +100,9 @@ func TestVerifyClient(t *testing.T) {
 }
 
 // present asks for a target with one of the clients' certificates.
-func present(t *testing.T, address, version, client, target string) string {
+func present(t *testing.T, address, version, client, target string, more ...string) string {
 	t.Helper()
-	args := []string{"--tlsv" + version, "--tls-max", version}
+	args := append([]string{"--tlsv" + version, "--tls-max", version}, more...)
 	if client != "" {
 		base := theWorld(t).dir + "/client-" + client
 		args = append(args, "--cert", base+".pem", "--key", base+".key")
