@@ -40,7 +40,7 @@ func realIPDirectives() []Directive {
 		{
 			Name: "real_ip_header", Contexts: ctxAll, Args: "field | X-Real-IP | X-Forwarded-For | proxy_protocol",
 			Default: "X-Real-IP", Doc: "Where the client's address stands.",
-			Deviation: "The name of the field may have any case. An IPv4 address that is written as an IPv6 one counts as IPv4.",
+			Deviation: "The field's name may have any case. An IPv4 address that is written as an IPv6 one counts as IPv4.",
 			min:       1, max: 1, read: readRealIPHeader,
 		},
 		{

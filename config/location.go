@@ -10,6 +10,7 @@ func readLocation(l *level, n *node) {
 	inner := l.inner(CtxLocation)
 	inner.location = loc
 	inner.walk(n.block)
+	l.checkContent(loc)
 	loc.Settings = inner.settled()
 	switch {
 	case l.location != nil:

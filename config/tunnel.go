@@ -60,9 +60,6 @@ func readTunnelPass(l *level, n *node) {
 	target := &l.server.TunnelPass
 	if l.location != nil {
 		target = &l.location.TunnelPass
-		if other := l.location.ProxyPass; other != nil {
-			l.add(Error, n.Position, "remove one of the two", `"tunnel_pass" beside the "proxy_pass" at %s`, other.Position)
-		}
 	}
 	*target = pass
 	if pass.Variables = strings.Contains(pass.Text, "$"); pass.Variables {
@@ -78,6 +75,14 @@ func readTunnelPass(l *level, n *node) {
 	var found ProxyPass
 	l.proxyUpstream(&found, n, pass.Text)
 	pass.Upstream = found.Upstream
+}
+
+// checkContent reports a location that has two ways to answer.
+func (l *level) checkContent(loc *Location) {
+	if loc.TunnelPass != nil && loc.ProxyPass != nil {
+		l.add(Error, loc.TunnelPass.Position, "remove one of the two", `"tunnel_pass" beside the "proxy_pass" at %s`,
+			loc.ProxyPass.Position)
+	}
 }
 
 func readAllowPorts(l *level, n *node) {

@@ -111,7 +111,7 @@ func (b *budget) growTable(shards int) {
 // neither proxy_pass nor return, by try_files, or where no location matches.
 func servesFiles(cfg *config.Config) bool {
 	for _, s := range cfg.HTTP.Servers {
-		if s.Return != nil {
+		if s.Return != nil || s.TunnelPass != nil && len(s.Locations)+len(s.Named) == 0 {
 			continue
 		}
 		if s.TryFiles != nil || !slices.ContainsFunc(s.Locations, takesAll) ||
@@ -123,7 +123,7 @@ func servesFiles(cfg *config.Config) bool {
 }
 
 func mayBeFile(l *config.Location) bool {
-	return l.Return == nil && (l.TryFiles != nil || l.ProxyPass == nil) || slices.ContainsFunc(l.Nested, mayBeFile)
+	return l.Return == nil && (l.TryFiles != nil || l.ProxyPass == nil && l.TunnelPass == nil) || slices.ContainsFunc(l.Nested, mayBeFile)
 }
 
 // takesAll says whether a location matches every path.

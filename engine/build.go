@@ -31,6 +31,7 @@ type builder struct {
 	sn         *shard.Snapshot
 	problems   []config.Problem
 	tls        tlsBuilder
+	resolvers  map[string]int // by settings; see resolver
 }
 
 // Shared is what outlives a configuration: what it numbers and counts goes on under the
@@ -80,12 +81,12 @@ func newBuilder(cfg *config.Config, p route.Process, shared Shared) *builder {
 		cfg: cfg, registry: shared.Registry, policies: shared.Policies,
 		stream: newStreamCompiler(cfg, p), streamLogs: map[*config.LogFormat]*route.StreamLog{},
 		compiler: route.NewCompiler(p, cfg.HTTP.CaptureNames),
-		tls:      newTLSBuilder(shared.Certs),
-		formats:  map[*config.LogFormat]*route.LogFormat{},
-		shared:   newCompiled(),
-		version:  p.Version,
-		groups:   map[*config.Upstream]int{},
-		listens:  map[*config.Listener]int{},
+		tls:      newTLSBuilder(shared.Certs), resolvers: map[string]int{},
+		formats: map[*config.LogFormat]*route.LogFormat{},
+		shared:  newCompiled(),
+		version: p.Version,
+		groups:  map[*config.Upstream]int{},
+		listens: map[*config.Listener]int{},
 		sn: &shard.Snapshot{
 			GroupByName: map[string]*upstream.Group{}, StreamGroupByName: map[string]*upstream.Group{},
 		},
@@ -188,6 +189,10 @@ func (b *builder) servers() {
 		spec.Content = &route.Location{
 			Settings: spec.Settings, Static: b.static(&s.Settings, route.Prefix, "", s.TryFiles), TryElse: b.tryElse(s.TryFiles),
 		}
+		if s.TunnelPass != nil {
+			spec.Content.Settings = b.settings(tunnelSettings(&s.Settings), s.Position)
+			spec.Content.TunnelPass = b.tunnelPass(s.TunnelPass, &s.Settings)
+		}
 		for _, n := range s.Names {
 			spec.Names = append(spec.Names, route.ServerName{Text: n.Text, Regexp: n.Regexp})
 		}
@@ -209,6 +214,10 @@ func (b *builder) locations(list []*config.Location) (specs []route.LocationSpec
 			Settings: b.settings(&l.Settings, l.Position), Return: b.ret(l.Return, &l.Settings),
 			Static:  b.static(&l.Settings, modifiers[l.Modifier], l.Pattern, l.TryFiles),
 			TryElse: b.tryElse(l.TryFiles), Internal: l.Internal,
+		}
+		if l.TunnelPass != nil {
+			location.Settings = b.settings(tunnelSettings(&l.Settings), l.Position)
+			location.TunnelPass = b.tunnelPass(l.TunnelPass, &l.Settings)
 		}
 		if l.ProxyPass != nil {
 			location.Proxy = b.proxy(l)

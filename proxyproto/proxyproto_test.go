@@ -283,17 +283,21 @@ func FuzzParse(f *testing.F) {
 
 // FuzzAppend writes headers and reads them with both parsers.
 func FuzzAppend(f *testing.F) {
-	f.Add([]byte{1, 2, 3, 4}, []byte{5, 6, 7, 8}, uint16(1), uint16(2), "h", "a", []byte("id"), byte(0xff))
-	f.Add([]byte(addresses6[:16]), []byte(addresses6[16:32]), uint16(0), uint16(65535), "", "", []byte(nil), byte(0))
-	f.Add([]byte{1, 2, 3, 4}, []byte(addresses6[16:32]), uint16(9), uint16(9), strings.Repeat("x", 256), "b", make([]byte, 129), byte(1))
-	f.Fuzz(func(t *testing.T, a, b []byte, p, q uint16, alpn, name string, id []byte, flags byte) {
-		from, ok1 := netip.AddrFromSlice(a)
-		to, ok2 := netip.AddrFromSlice(b)
+	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8}, uint32(1<<16|2), "h", "a", byte(0x7f))
+	f.Add([]byte(addresses6[:32]), uint32(65535), "", "", byte(0))
+	f.Add([]byte("\x01\x02\x03\x04"+addresses6[16:32]), uint32(9<<16), strings.Repeat("x", 256), strings.Repeat("b", 129), byte(0x81))
+	f.Fuzz(func(t *testing.T, both []byte, ports uint32, alpn, name string, flags byte) {
+		cut := len(both) / 2
+		if len(both) == 20 {
+			cut = 4 + int(flags>>7)*12
+		}
+		from, ok1 := netip.AddrFromSlice(both[:cut])
+		to, ok2 := netip.AddrFromSlice(both[cut:])
 		source, destination := netip.AddrPort{}, netip.AddrPort{}
 		if ok1 && ok2 {
-			source, destination = netip.AddrPortFrom(from, p), netip.AddrPortFrom(to, q)
+			source, destination = netip.AddrPortFrom(from, uint16(ports>>16)), netip.AddrPortFrom(to, uint16(ports))
 		}
-		c := &proxyproto.Client{ALPN: alpn, Authority: name, UniqueID: id, Checksum: flags&1 != 0}
+		c := &proxyproto.Client{ALPN: alpn, Authority: name, UniqueID: []byte(name), Checksum: flags&1 != 0}
 		if flags&2 != 0 {
 			c.TLS = &proxyproto.TLS{Version: "TLSv1.3", Cipher: alpn, CN: name, Certificate: flags&4 != 0, Resumed: flags&8 != 0,
 				Verified: flags&16 != 0}

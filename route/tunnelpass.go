@@ -11,6 +11,9 @@ import (
 // TunnelPass is a compiled tunnel_pass with the rules about what a CONNECT may ask for. It
 // is immutable.
 type TunnelPass struct {
+	// Resolver is 1 + the index of the resolver for names, 0: there is none.
+	Resolver int
+
 	group   int // of a tunnel_pass without variables; -1 if it has some
 	target  Template
 	groups  map[string]int
@@ -39,6 +42,8 @@ type TunnelPassSpec struct {
 	AllowPrivate bool
 	// Bind is the argument of tunnel_bind; empty for none.
 	Bind string
+	// Resolver is 1 + the index of the resolver for names, 0: none.
+	Resolver int
 }
 
 // TunnelVerdict says whether a CONNECT may go on, and how.
@@ -66,7 +71,7 @@ type TunnelTarget struct {
 // NewTunnelPass compiles spec. The error is a *CompileError.
 func (c *Compiler) NewTunnelPass(spec *TunnelPassSpec) (*TunnelPass, error) {
 	t := &TunnelPass{
-		group: -1, groups: spec.Groups, ports: spec.Ports, private: spec.AllowPrivate, anyHost: len(spec.Hosts) == 0,
+		Resolver: spec.Resolver, group: -1, groups: spec.Groups, ports: spec.Ports, private: spec.AllowPrivate, anyHost: len(spec.Hosts) == 0,
 	}
 	var err error
 	if t.target, err = c.Compile(spec.Target); err != nil {

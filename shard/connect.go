@@ -144,7 +144,7 @@ func (sh *Shard) onConnect(s *Session) (again bool) {
 	if sh.clientGone(s, r) {
 		return false
 	}
-	if s.Up.Bits&(relay.CanWrite|relay.CanRead) == 0 {
+	if r.resolving || s.Up.Bits&(relay.CanWrite|relay.CanRead) == 0 {
 		return false
 	}
 	if s.Up.Bits&relay.Alarm != 0 { // without it the kernel has no error to tell

@@ -30,11 +30,22 @@ func (sh *Shard) locate(s *Session, r *Request) {
 		s.cause(observe.ReasonBadRequest, observe.SideClient)
 		sh.logError(s, observe.LevelInfo, "client sent an upgrade request with a body", nil)
 		sh.refuse(s, 400)
+	case !sh.withinLimits(s, r):
 	case redirect:
 		sh.replySlash(s, r)
 	default:
 		sh.content(s, r)
 	}
+}
+
+// withinLimits counts the request where limit_conn says so; false means that it was refused.
+func (sh *Shard) withinLimits(s *Session, r *Request) bool {
+	limits := &r.settings().Limits
+	if len(limits.Conns) == 0 || sh.takeLimits(s, r, limits) {
+		return true
+	}
+	sh.refuse(s, limits.ConnStatus)
+	return false
 }
 
 // settle lets the location that the request has come to say what holds for the
@@ -66,8 +77,14 @@ func (sh *Shard) findLocation(r *Request) (redirect bool) {
 func (sh *Shard) content(s *Session, r *Request) {
 	l := r.location
 	switch {
+	case r.req.MethodID == httpparse.MethodConnect && !r.internal && (l == nil || l.TunnelPass == nil):
+		// A 2xx would make the client take what follows for its tunnel (RFC 9110 section 9.3.6).
+		sh.logError(s, observe.LevelInfo, "client sent CONNECT method", nil)
+		sh.refuse(s, 405)
 	case l == nil && r.server.Return != nil, l != nil && l.Return != nil && (r.internal || !l.Internal):
 		sh.replyReturn(s, r)
+	case r.req.MethodID == httpparse.MethodConnect && l != nil && l.TunnelPass != nil && !r.internal:
+		sh.startTunnelPass(s, r)
 	case r.req.MethodID == httpparse.MethodConnect, r.req.MethodID == httpparse.MethodTrace:
 		// TRACE would show the upstream's view of the request, with what was added to it.
 		sh.logError(s, observe.LevelInfo, "client sent CONNECT or TRACE method", nil)
@@ -87,6 +104,8 @@ func (sh *Shard) content(s *Session, r *Request) {
 // answerFrom answers with what the location's upstream says, or with a file.
 func (sh *Shard) answerFrom(s *Session, r *Request) {
 	switch l := r.location; {
+	case l.TunnelPass != nil:
+		sh.startTunnelPass(s, r)
 	case l.Proxy != nil:
 		sh.startProxy(s, r)
 	case l.Static != nil:

@@ -16,6 +16,7 @@ func (sh *Shard) enterLinger(s *Session) {
 	sh.setState(s, Linger)
 	sh.dropUpstream(s)
 	sh.releaseRequest(s)
+	sh.forgetTunnel(s)
 	sh.mover.Drop(&s.Down)
 	sh.mover.Drop(&s.Up)
 	sh.sendFin(s)

@@ -3,6 +3,7 @@ package shard
 import (
 	"holdfast/internal/sys"
 	"holdfast/observe"
+	"holdfast/preread"
 	"holdfast/relay"
 	"holdfast/route"
 )
@@ -103,5 +104,15 @@ func (sh *Shard) readHello(s *Session, r *Request) (name []byte, done bool) {
 		sh.close(s, observe.ReasonAborted, observe.SideClient)
 		return nil, false
 	}
-	return nil, true
+	e := &r.env.Stream
+	switch status := preread.Parse(b[:n], &sh.hello); {
+	case status == preread.More && n < len(b) && s.Down.Bits&relay.RdHup == 0:
+		s.Down.Bits &^= relay.CanRead // only more of it is worth another look
+		return nil, false
+	case status == preread.Done:
+		e.PrereadServerName = append([]byte(nil), sh.hello.ServerName...)
+		e.PrereadALPN = sh.hello.AppendALPN(nil)
+		e.PrereadProtocol = []byte(sh.hello.Protocol())
+	}
+	return e.PrereadServerName, true
 }

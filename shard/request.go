@@ -76,6 +76,7 @@ type Request struct {
 	broken     bool // its head was refused: no upstream may see it
 	plainOnTLS bool // it came without TLS where TLS is spoken
 	connect    bool // a CONNECT: it becomes a tunnel without a request to the upstream
+	resolving  bool // its name is being resolved
 	asGet      bool // an error page's request: a GET without the client's body
 }
 

@@ -11,6 +11,7 @@ import (
 	"holdfast/limit"
 	"holdfast/observe"
 	"holdfast/pool"
+	"holdfast/preread"
 	"holdfast/relay"
 	"holdfast/tlsio"
 	"holdfast/upstream"
@@ -78,6 +79,7 @@ type Shard struct {
 
 	listeners []listener
 	out       []byte            // a head under construction, and what is sent with it
+	hello     preread.Hello     // of a stream's client
 	asked     httpparse.Request // a head of our own, read again
 	path      []byte            // a file's name under construction
 	uri       []byte            // a path under construction

@@ -23,6 +23,8 @@ type Snapshot struct {
 	GroupByName map[string]*upstream.Group
 	// StreamGroupByName is the same for the stream context; its groups are in Groups too.
 	StreamGroupByName map[string]*upstream.Group
+	// Resolvers are indexed by route.TunnelPass.Resolver - 1.
+	Resolvers []*upstream.Resolver
 	// Zones are indexed by route.LimitConn.Zone.
 	Zones []*limit.Zone
 	// Listeners are indexed by a listener's number, which is also its number in Table.

@@ -20,12 +20,18 @@ func (sh *Shard) startSwitch(s *Session, r *Request, rest []byte) {
 		s.Up.FollowFrames()
 	}
 	sh.mover.Hold(&s.Up, rest)
+	r.counted += int64(len(rest)) // they count with the tunnel's
+	sh.finishSwitch(s, r, out)
+}
+
+// finishSwitch sends the head that the tunnel begins behind. What came behind the client's
+// goes to the upstream first.
+func (sh *Shard) finishSwitch(s *Session, r *Request, out []byte) {
 	glued := sh.headBuf(r)
 	sh.mover.Hold(&s.Down, glued.Bytes())
 	glued.R = glued.W
 	r.down.framing = httpparse.Framing{}
 	r.headSent += int64(len(out))
-	r.counted += int64(len(rest)) // they count with the tunnel's
 	ok := sh.send(&s.Down, &r.down, out)
 	sh.out = out[:0]
 	if !ok {

@@ -63,6 +63,11 @@ func (sh *Shard) onTimer(s *Session) {
 	case Linger:
 		sh.close(s, observe.ReasonLingerTimeout, observe.SideClient)
 	case Connect:
+		if sh.cold(s).resolving {
+			sh.resolveFailed(s, 504, "a name timed out while being resolved")
+			sh.advance(s)
+			return
+		}
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventTimeout)
 		sh.failTry(s, failConnectTimeout)
 		sh.advance(s)

@@ -1,15 +1,14 @@
 package tlsio
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
-	"os"
 	"strings"
-	"syscall"
 
-	"crypto/tls"
-	"crypto/x509"
+	"holdfast/internal/sys"
 )
 
 // FailureClass says what kind of failure ended a handshake.
@@ -73,13 +72,13 @@ func while(w *wire) string {
 func classify(err error, w *wire) FailureClass {
 	var header tls.RecordHeaderError
 	var remote *net.OpError
-	var errno syscall.Errno
+	var errno sys.Errno
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	var host x509.HostnameError
 	var verification *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &errno), errors.Is(err, os.ErrClosed):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &errno):
 		return FailClosed
 	case errors.As(err, &remote) && remote.Op == "remote error":
 		return FailPeerAlert

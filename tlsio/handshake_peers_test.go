@@ -180,8 +180,8 @@ func TestOpenSSLClient(t *testing.T) {
 		})
 	}
 	t.Run("retry", func(t *testing.T) {
-		server := server.Clone()
 		server.CurvePreferences = []tls.CurveID{tls.CurveP384}
+		defer func() { server.CurvePreferences = nil }()
 		if res := one(t, "-curves", "X25519:P-384"); res.Info.Curves != "X25519:secp384r1" {
 			t.Errorf("%+v", res.Info)
 		}
@@ -248,7 +248,9 @@ func TestOpenSSLServer(t *testing.T) {
 				if res.Info.Resumed != (i > 0) {
 					t.Errorf("connection %d: resumed %v", i, res.Info.Resumed)
 				}
-				<-cache.put
+				if i == 0 { // OpenSSL renews no session of TLS 1.2
+					cache.await(t)
+				}
 				s.layer.CloseNotify(s.id, fd)
 				sys.Close(fd)
 			}

@@ -108,7 +108,9 @@ func TestGarbage(t *testing.T) {
 	certs := makeCertificates(t)
 	r := newHandshaker(t, tlsio.PoolOptions{})
 	hello := firstFlight(t, certs.clientConfig())
-	change := func(at int, b ...byte) []byte { return append(append(bytes.Clone(hello[:at]), b...), hello[at+len(b):]...) }
+	change := func(at int, b ...byte) []byte {
+		return append(append(bytes.Clone(hello[:at]), b...), hello[at+len(b):]...)
+	}
 	for _, c := range []struct {
 		name  string
 		sent  []byte

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"testing"
+	"time"
 
 	"holdfast/tlsio"
 )
@@ -230,7 +231,7 @@ func TestClientResumes(t *testing.T) {
 				if res.Info.Resumed != (i > 0) || peer.ConnectionState().DidResume != (i > 0) {
 					t.Errorf("connection %d: resumed %v", i, res.Info.Resumed)
 				}
-				<-cache.put
+				cache.await(t)
 			}
 		})
 	}
@@ -246,5 +247,14 @@ func (c *countingCache) Put(key string, s *tls.ClientSessionState) {
 	c.ClientSessionCache.Put(key, s)
 	if s != nil {
 		c.put <- struct{}{}
+	}
+}
+
+func (c *countingCache) await(t testing.TB) {
+	t.Helper()
+	select {
+	case <-c.put:
+	case <-time.After(patience):
+		t.Fatal("no session")
 	}
 }

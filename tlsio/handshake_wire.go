@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
-	"os"
 	"time"
 
 	"holdfast/internal/sys"
@@ -135,7 +135,7 @@ func (w *wire) Read(b []byte) (int, error) {
 				return 0, err
 			}
 		case errno != 0:
-			return 0, os.NewSyscallError("recv", errno)
+			return 0, fmt.Errorf("recv() failed: %w", errno)
 		case n == 0:
 			return 0, io.EOF
 		default:
@@ -164,7 +164,7 @@ func (w *wire) Write(b []byte) (int, error) {
 				return done, err
 			}
 		default:
-			return done, os.NewSyscallError("send", errno)
+			return done, fmt.Errorf("send() failed: %w", errno)
 		}
 	}
 	return len(b), nil

@@ -147,7 +147,8 @@ func (l *Layer) Info(id uint32) *info.TLS {
 
 // OnTickets has take called with the records behind a client's handshake, as they came from
 // the socket, for as long as they are session tickets (Tickets.Take). It ends with the first
-// record that is something else. It must be called before anything is read.
+// record that is something else, or the connection: then take is called with nil. It must be
+// called before anything is read.
 func (l *Layer) OnTickets(id uint32, take func(records []byte)) {
 	c := l.conn(id)
 	if !c.is(flagClient) || c.is(flagTLS12) {
@@ -163,6 +164,7 @@ func (l *Layer) OnTickets(id uint32, take func(records []byte)) {
 func (l *Layer) endTickets(c *Conn) {
 	if c.is(flagTickets) {
 		c.flags &^= flagTickets
+		l.facts[c.info-1].tickets(nil) // there are no more
 		l.facts[c.info-1].tickets = nil
 		l.freeFact(c)
 	}

@@ -75,6 +75,9 @@ func (p *Pool) Start(o Order) (h *Handshake, ok bool) {
 	if p.orders.Add(1) > int64(p.opt.ActiveMax+p.opt.QueueMax) || p.closed.Load() {
 		p.orders.Add(-1)
 		p.refused.Add(1)
+		if p.closed.Load() {
+			p.Close() // a worker may have seen this order and stayed
+		}
 		return nil, false
 	}
 	p.begin.Do(p.startWorkers)

@@ -154,6 +154,12 @@ var misbehaviours = []misbehaviour{
 		errno: sys.EBADMSG, problem: tooLong, alert: recordOverflow},
 	{name: "ciphertext past the limit in TLS 1.2", on: "2", send: func(w *wire) { w.add([]byte{23, 3, 3, 0x48, 1}) },
 		errno: sys.EBADMSG, problem: tooLong, alert: recordOverflow},
+	{name: "garbage below the limit in TLS 1.2", on: "2", send: func(w *wire) {
+		w.add(append([]byte{23, 3, 3, 0x48, 0}, make([]byte, 0x4800)...))
+	}, errno: sys.EBADMSG, problem: badMAC, alert: badRecordMAC},
+	{name: "garbage below the limit", on: "3", send: func(w *wire) {
+		w.add(append([]byte{23, 3, 3, 0x41, 0}, make([]byte, 0x4100)...))
+	}, errno: sys.EBADMSG, problem: badMAC, alert: badRecordMAC},
 	{name: "a length of 65,535", on: "32", send: func(w *wire) { w.data("a"); w.add([]byte{23, 3, 3, 0xff, 0xff, 1}) },
 		read: "a", errno: sys.EBADMSG, problem: tooLong, alert: recordOverflow},
 	{name: "one byte too much data", on: "32", send: func(w *wire) { w.data(large); w.data(large + "!") },
@@ -439,8 +445,8 @@ func (m misbehaviour) check(r *rig, at string) {
 	if errno := r.layer.CloseNotify(r.id, r.fd); errno != m.errno {
 		t.Errorf("%s: close_notify: %v", at, errno)
 	}
-	if r.layer.SecretsForTest(r.id) {
-		t.Errorf("%s: secrets are left", at)
+	if n, _ := r.layer.CachedForTest(); n != 0 || r.layer.SecretsForTest(r.id) {
+		t.Errorf("%s: keys are left", at)
 	}
 	if _, _, ok := r.read(); ok {
 		t.Errorf("%s: the alert was not the last record", at)

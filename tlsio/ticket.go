@@ -44,7 +44,8 @@ func newTickets(w *worker, c *wire, conn *tls.Conn) *Tickets {
 }
 
 // Take is given whole records as they came from the socket, from the first one behind
-// the handshake on, in order. It copies them, returns at once and works elsewhere.
+// the handshake on, in order. It copies them, returns at once and works elsewhere. None at
+// all means that no more tickets will come.
 func (t *Tickets) Take(b []byte) {
 	if t.ended.Load() {
 		return
@@ -77,7 +78,7 @@ func (t *Tickets) turn() {
 		in, r = r, next
 	}
 	for ; in != nil && !t.ended.Load(); in = in.next {
-		if !t.read(in.b) {
+		if len(in.b) == 0 || !t.read(in.b) {
 			t.ended.Store(true)
 		}
 	}

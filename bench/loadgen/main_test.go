@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"holdfast/bench/load/front"
 	"holdfast/bench/load/origin"
 )
 
@@ -54,6 +56,35 @@ func TestEveryScenarioPrintsOneObject(t *testing.T) {
 		latency, ok := r["latency"].(map[string]any)
 		if bulk := r["scenario"] == "bulk"; ok == bulk || !bulk && latency["p999"].(float64) <= 0 {
 			t.Errorf("%s: latency %v", line, r["latency"])
+		}
+	}
+}
+
+func TestScenariosOverTLS(t *testing.T) {
+	s, err := origin.Listen("127.0.0.1:0", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	url := "wss://" + front.Before(t, s.Addr(), &tls.Config{}) + "/"
+	for _, line := range []string{
+		"echo -url " + url + " -conns 5 -rate 1000 -d 50ms",
+		"storm -url " + url + " -n 20 -at-once 4",
+		"bulk -url " + url + " -conns 4 -bytes 1000000",
+		"newcomers -nice 0 -n 20 -url " + url,
+	} {
+		var out, messages bytes.Buffer
+		if err := run(strings.Fields(line), &out, &messages); err != nil || !strings.Contains(out.String(), `"errors":0`) {
+			t.Errorf("%s: %v %s\n%s", line, err, &messages, &out)
+		}
+	}
+	for _, line := range []string{
+		"handshake -tls 1.1 -url " + url, "handshake -n 1 -url ws://127.0.0.1:1/", "handshake -n 1 -url " + url, // no 204
+		"surge -url ws://127.0.0.1:1/", "newcomers -url ws://127.0.0.1:1/ -nice 0",
+	} {
+		var out, messages bytes.Buffer
+		if err := run(strings.Fields(line), &out, &messages); err == nil {
+			t.Errorf("%s: %s", line, &out)
 		}
 	}
 }

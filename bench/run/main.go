@@ -80,7 +80,7 @@ func parseFlags(args []string) (options, error) {
 func (o options) run() error {
 	if o.list {
 		for _, s := range scenarios {
-			fmt.Printf("%-8s %s\n", s.name, s.about)
+			fmt.Printf("%-9s %s\n", s.name, s.about)
 		}
 		return nil
 	}

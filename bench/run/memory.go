@@ -22,7 +22,9 @@ const (
 func memoryCells() []cell {
 	return []cell{{
 		name: "memory", scenario: "memory", hold: true, without: plain, unit: unit{"1,000 tunnels", 1e3}, warm: warmMemory(64),
-		run: func(d *driver, s *stage) (outcome, error) { return memory(d, s, d.scale.Tunnels, 64) },
+		run: func(d *driver, s *stage) (outcome, error) {
+			return memory(s, holding{d.scale.Tunnels, 64, d.scale.before(), d.scale.Settle})
+		},
 	}}
 }
 
@@ -59,10 +61,18 @@ func settled(s *stage, seconds float64) (h held, err error) {
 	return h, err
 }
 
-// memory opens n idle tunnels and looks before, with them, and after each has carried a
-// message of size bytes.
-func memory(d *driver, s *stage, n, size int) (outcome, error) {
-	before, err := settled(s, d.scale.before())
+// holding says how many tunnels are held, the bytes of the message that each carries, and
+// how many seconds the proxy settles before and after they are opened.
+type holding struct {
+	tunnels, size int
+	before, after float64
+}
+
+// memory opens idle tunnels and looks before, with them, and after each has carried a
+// message.
+func memory(s *stage, h holding) (outcome, error) {
+	n := h.tunnels
+	before, err := settled(s, h.before)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -73,17 +83,17 @@ func memory(d *driver, s *stage, n, size int) (outcome, error) {
 		return outcome{}, err
 	}
 	opened := time.Since(began).Seconds()
-	idle, err := settled(s, d.scale.Settle)
+	idle, err := settled(s, h.after)
 	if err != nil {
 		return outcome{}, err
 	}
 	if dead, err := load.CountDead(tunnels); dead > 0 {
 		return outcome{}, fmt.Errorf("%d idle tunnels ended: %w", dead, err)
 	}
-	if _, err := load.EchoOn(tunnels, 1, size); err != nil {
+	if _, err := load.EchoOn(tunnels, 1, h.size); err != nil {
 		return outcome{}, err
 	}
-	used, err := settled(s, d.scale.Settle)
+	used, err := settled(s, h.after)
 	each := func(bytes int64) float64 { return float64(bytes) / float64(n) }
 	grown := idle.machine.Since(before.machine)
 	values := map[string]float64{

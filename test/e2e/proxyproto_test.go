@@ -414,3 +414,55 @@ func TestProxyProtocolOutOfStream(t *testing.T) {
 	c.Send("PROXY TCP4 192.0.2.9 198.51.100.1 4711 443\r\n")
 	equal(t, "both", text(t, c, "/"), "2 192.0.2.9:4711 "+p.Addr("both"))
 }
+
+// The header comes before TLS, on both sides, and tells the upstream about TLS with the client.
+func TestProxyProtocolAndTLS(t *testing.T) {
+	dir := t.TempDir()
+	authority := pki.NewAuthority(t, "test")
+	authority.Issue(t, pki.Request{Name: "test", Hosts: []string{"test.example"}}).Write(t, dir, "server")
+	client := authority.Issue(t, pki.Request{Name: "somebody", Client: true})
+	ca := pki.WriteFile(t, dir, "ca.pem", authority.PEM())
+	p := holdfast(t, proc.Spec{Vars: map[string]string{"keys": dir, "ca": ca}, HTTP: `
+    ssl_certificate {{keys}}/server.pem;
+    ssl_certificate_key {{keys}}/server.key;
+    server {
+        listen 127.0.0.1:{{port:front}} ssl proxy_protocol;
+        server_name test.example;
+        ssl_verify_client on;
+        ssl_client_certificate {{ca}};
+        set_real_ip_from 127.0.0.1;
+        real_ip_header proxy_protocol;
+        location / { return 200 "$remote_addr $ssl_protocol"; }
+        location /out { proxy_pass http://127.0.0.1:{{port:plain}}/tlv; proxy_protocol v2; }
+        location /tls { proxy_pass https://127.0.0.1:{{port:tls}}; proxy_protocol v1; }
+    }
+    server {
+        listen 127.0.0.1:{{port:plain}} proxy_protocol;
+        location / {
+            return 200 "$proxy_protocol_addr $proxy_protocol_tlv_ssl_version $proxy_protocol_tlv_ssl_cn ` +
+		`$proxy_protocol_tlv_ssl_verify $proxy_protocol_tlv_authority $proxy_protocol_tlv_alpn";
+        }
+    }
+    server {
+        listen 127.0.0.1:{{port:tls}} ssl proxy_protocol;
+        location / { return 200 "$proxy_protocol_addr $ssl_protocol"; }
+    }`})
+	raw := proc.Dial(t, p.Front())
+	raw.SendEach([]byte("PROXY TCP4 192.0.2.9 198.51.100.1 4711 443\r\n"), 9)
+	conn := tls.Client(raw.Conn(), &tls.Config{RootCAs: authority.Pool(), ServerName: "test.example", NextProtos: []string{"http/1.1"},
+		Certificates: []tls.Certificate{client.TLS()}})
+	c := proc.NewRaw(conn)
+	ask := func(target string) string {
+		c.Send("GET " + target + " HTTP/1.1\r\nHost: test.example\r\n\r\n")
+		body := string(c.Body(c.Response(200)))
+		if c.Err() != nil {
+			t.Fatal(c.Err())
+		}
+		return body
+	}
+	for range 2 {
+		equal(t, "in", ask("/"), "192.0.2.9 TLSv1.3")
+		equal(t, "out", ask("/out"), "192.0.2.9 TLSv1.3 somebody 0 test.example http/1.1")
+		equal(t, "out, before TLS", ask("/tls"), "192.0.2.9 TLSv1.3")
+	}
+}

@@ -71,7 +71,7 @@ func parseHello(record []byte) *hello {
 		for _, digit := range b[:lengthBytes] {
 			n = n<<8 | int(digit)
 		}
-		v := b[lengthBytes : lengthBytes+n]
+		v := slices.Clone(b[lengthBytes : lengthBytes+n])
 		b = b[lengthBytes+n:]
 		return v
 	}

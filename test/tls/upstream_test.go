@@ -4,13 +4,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"holdfast/test/port"
@@ -52,41 +52,31 @@ func scriptServer(t *testing.T, path string, args ...string) string {
 	return address
 }
 
-// tlsServer serves a handler by Go over TLS, and remembers what its clients said.
-type tlsServer struct {
-	address string
-	mu      sync.Mutex
-	states  []tls.ConnectionState
-}
-
-func newTLSServer(t *testing.T, config *tls.Config) *tlsServer {
+// tlsServer serves a handler by Go over TLS and returns its address.
+func tlsServer(t *testing.T, config *tls.Config, handler http.HandlerFunc) string {
 	t.Helper()
-	s := &tlsServer{}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.address = ln.Addr().String()
-	config.VerifyConnection = func(state tls.ConnectionState) error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.states = append(s.states, state)
-		return nil
-	}
-	server := &http.Server{Handler: http.HandlerFunc(serve), ErrorLog: nil}
+	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = server.Serve(tls.NewListener(ln, config)) }()
 	t.Cleanup(func() { server.Close() })
-	return s
+	return ln.Addr().String()
 }
 
-// last is what the newest connection's client said, of how many.
-func (s *tlsServer) last() (tls.ConnectionState, int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.states) == 0 {
-		return tls.ConnectionState{}, 0
+// tell answers with what the server knows of the connection: version, suite, SNI, the
+// client's certificate, whether it was resumed, the protocol.
+func tell(w http.ResponseWriter, r *http.Request) {
+	client := ""
+	if len(r.TLS.PeerCertificates) > 0 {
+		client = r.TLS.PeerCertificates[0].Subject.CommonName
 	}
-	return s.states[len(s.states)-1], len(s.states)
+	if r.URL.Query().Get("keep") == "" {
+		w.Header().Set("Connection", "close")
+	}
+	fmt.Fprintf(w, "%s %s sni=%s client=%s resumed=%v alpn=%s", tls.VersionName(r.TLS.Version), tls.CipherSuiteName(r.TLS.CipherSuite),
+		r.TLS.ServerName, client, r.TLS.DidResume, r.TLS.NegotiatedProtocol)
 }
 
 // upstreamServers are servers of several makes; each answers as blocks.Serve does.
@@ -98,7 +88,7 @@ var upstreamServers = map[string]func(t *testing.T, w *world) string{
 		return scriptServer(t, python(t), "-B", filepath.Join(clientsDir, "http_server.py"), w.dir+"/rsa.pem", w.dir+"/rsa.key")
 	},
 	"go": func(t *testing.T, w *world) string {
-		return newTLSServer(t, &tls.Config{Certificates: []tls.Certificate{w.ecdsa.TLS()}}).address
+		return tlsServer(t, &tls.Config{Certificates: []tls.Certificate{w.ecdsa.TLS()}}, serve)
 	},
 	"nginx": func(t *testing.T, _ *world) string {
 		return proc.Start(t, proc.Nginx, proc.Spec{HTTP: matrixFront, Vars: withWorld(t, nil)}).Addr("rsa")
@@ -186,6 +176,7 @@ proxy_http_version 1.1;
 proxy_set_header Connection "";
 proxy_ssl_trusted_certificate {{pki}}/root.pem;
 proxy_ssl_session_reuse off;
+map $arg_x $where { default {{secure}}; }
 server {
 	listen 127.0.0.1:{{port:front}};
 	location /plain { proxy_pass https://{{secure}}; }
@@ -196,7 +187,7 @@ server {
 	location /sni { proxy_pass https://{{secure}}; proxy_ssl_server_name on; proxy_ssl_name sni.$arg_x; }
 	location /certificate { proxy_pass https://{{secure}}; proxy_ssl_certificate {{pki}}/client-good.pem; proxy_ssl_certificate_key {{pki}}/client-good.key; }
 	location /old { proxy_pass https://{{secure}}; proxy_ssl_protocols TLSv1.2; proxy_ssl_ciphers ECDHE-ECDSA-AES256-GCM-SHA384; }
-	location /variable { set $where {{secure}}; proxy_pass https://$where; }
+	location /variable { proxy_pass https://$where; }
 	location /no_tls { proxy_pass https://{{origin}}; }
 	location /fresh { proxy_pass https://{{secure}}; }
 	location /reused { proxy_pass https://{{secure}}; proxy_ssl_session_reuse on; }
@@ -206,74 +197,62 @@ server {
 func TestUpstreamDirectives(t *testing.T) {
 	t.Parallel()
 	w := theWorld(t)
-	for _, kind := range []proc.Kind{proc.Nginx, proc.Holdfast} {
-		t.Run(string(kind), func(t *testing.T) {
-			t.Parallel()
-			only(t, kind)
-			s := newTLSServer(t, &tls.Config{Certificates: []tls.Certificate{w.ecdsa.TLS()}, ClientAuth: tls.RequestClientCert})
-			p := proc.Start(t, kind, proc.Spec{HTTP: directives, Vars: withWorld(t, map[string]string{"secure": s.address})})
-			for _, c := range []struct {
-				target string
-				status int
-				check  func(tls.ConnectionState) error
-			}{
-				{"/plain", 200, expectState("", "", false)},
-				{"/verified", 200, expectState("", "", false)},
-				{"/another_name", 502, nil},
-				{"/stranger", 502, nil},
-				{"/sni?x=example", 200, expectState("sni.example", "", false)},
-				{"/certificate", 200, expectState("", "good client", false)},
-				{"/variable", 200, expectState("", "", false)},
-				{"/no_tls", 502, nil},
-				{"/old", 200, func(state tls.ConnectionState) error {
-					if state.Version != tls.VersionTLS12 || state.CipherSuite != tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 {
-						return fmt.Errorf("%s, %s", tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite))
-					}
-					return nil
-				}},
-				{"/fresh", 200, expectState("", "", false)},
-				{"/fresh", 200, expectState("", "", false)},
-			} {
-				equal(t, c.target, status(t, p, c.target), c.status)
-				state, _ := s.last()
-				if c.check != nil {
-					if err := c.check(state); err != nil {
-						t.Errorf("%s: %v", c.target, err)
-					}
-				}
+	address := tlsServer(t, &tls.Config{Certificates: []tls.Certificate{w.ecdsa.TLS()}, ClientAuth: tls.RequestClientCert}, tell)
+	const nobody = "sni= client= resumed=false alpn="
+	cases := []struct{ target, says string }{
+		{"/plain", nobody},
+		{"/verified", nobody},
+		{"/another_name", "502"},
+		{"/stranger", "502"},
+		{"/sni?x=example", "sni=sni.example client= resumed=false alpn="},
+		{"/certificate", "sni= client=good client resumed=false alpn="},
+		{"/variable", nobody},
+		{"/no_tls", "502"},
+		{"/old", "TLS 1.2 TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 " + nobody},
+		{"/fresh", nobody},
+		{"/fresh", nobody},
+	}
+	// Connections that stay open are used again by requests with the same settings only.
+	for range 2 {
+		for _, target := range []string{"/plain", "/certificate", "/sni?x=a", "/sni?x=b", "/old", "/verified"} {
+			mark := "?"
+			if strings.Contains(target, mark) {
+				mark = "&"
 			}
-			// Each connection is closed behind its answer, so later ones resume: the ticket of TLS
-			// 1.3 may be a moment late.
-			proc.Until(t, "a resumed session", func() error {
-				equal(t, "/reused", status(t, p, "/reused"), 200)
-				state, _ := s.last()
-				return expectState("", "", true)(state)
-			})
+			says := map[string]string{"/certificate": "client=good client ", "/sni?x=a": "sni=sni.a client= ", "/sni?x=b": "sni=sni.b client= ",
+				"/old": "TLS 1.2 TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 sni= client= "}[target]
+			if says == "" {
+				says = "sni= client= "
+			}
+			cases = append(cases, struct{ target, says string }{target + mark + "keep=1", says})
+		}
+	}
+	both(t, proc.Spec{HTTP: directives, Vars: map[string]string{"secure": address}}, func(t *testing.T, p *proc.Proxy) {
+		for _, c := range cases {
+			if got := said(t, p, c.target); !strings.Contains(got, c.says) {
+				t.Errorf("%s: %q, want %q", c.target, got, c.says)
+			}
+		}
+		// The ticket of TLS 1.3 may be a moment late.
+		proc.Until(t, "a resumed session", func() error {
+			if got := said(t, p, "/reused"); !strings.Contains(got, "resumed=true") {
+				return fmt.Errorf("it says %q", got)
+			}
+			return nil
 		})
-	}
+	})
 }
 
-func expectState(name, client string, resumed bool) func(tls.ConnectionState) error {
-	return func(state tls.ConnectionState) error {
-		shown := ""
-		if len(state.PeerCertificates) > 0 {
-			shown = state.PeerCertificates[0].Subject.CommonName
-		}
-		if state.ServerName != name || shown != client || state.DidResume != resumed || state.NegotiatedProtocol != "" {
-			return fmt.Errorf("SNI %q, certificate %q, resumed %v, protocol %q", state.ServerName, shown, state.DidResume, state.NegotiatedProtocol)
-		}
-		return nil
-	}
-}
-
-func status(t *testing.T, p *proc.Proxy, target string) int {
+// said is the answer to a request, its status where that is none of success.
+func said(t *testing.T, p *proc.Proxy, target string) string {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: proc.Patience}
-	resp, err := client.Get("http://" + p.Front() + target)
+	text, resp, err := fetch(client, "http://"+p.Front()+target, nil, 0)
+	if resp != nil && resp.StatusCode != http.StatusOK {
+		return fmt.Sprint(resp.StatusCode)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode
+	return text
 }
