@@ -50,8 +50,8 @@ func realIPDirectives() []Directive {
 		},
 		{
 			Name: "proxy_protocol", Contexts: ctxAll, Args: "off | v1 | v2", Default: "off",
-			Doc: "Sends the header of the PROXY protocol to the upstream first, with the addresses of the client's connection; " +
-				"v2 also with what TLS with the client found out.",
+			Doc: "Sends the header of the PROXY protocol to the upstream first, with the addresses of the client's " +
+				"connection; v2 also with what TLS with the client found out.",
 			Deviation: "Not in nginx, which has it in stream only. Each request has a connection of its own then.",
 			min:       1, max: 1, read: readProxyProtocol,
 		},

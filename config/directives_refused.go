@@ -20,7 +20,8 @@ func refusedDirectives() []Directive {
 		{CtxMain, hintLater, `worker_shutdown_timeout google_perftools_profiles`},
 		{CtxMain, hintStream, `mail`},
 		{CtxStream | CtxStreamServer, "write proxy_pass to the address of the other server", `pass`},
-		{CtxStream | CtxStreamServer, "it is about datagrams, which are not supported; remove it", `proxy_requests proxy_responses`},
+		{CtxStream | CtxStreamServer, "it is about datagrams, which are not supported; remove it", `
+			proxy_requests proxy_responses`},
 		{CtxStream | CtxStreamServer, hintLater, `proxy_ssl_alpn`},
 		{CtxServer | CtxLocation | CtxIf, hintRewrite, `break if rewrite set`},
 		{ctxAll, "files are only read, and sent as they are; remove it", `dav_access dav_methods empty_gif flv mp4

@@ -63,7 +63,8 @@ func streamDirectives() []Directive {
 func streamBlocks() []Directive {
 	return []Directive{
 		{
-			Name: "stream", Contexts: CtxMain, Args: "{ ... }", Doc: "The block of servers that pass on connections as they are.",
+			Name: "stream", Contexts: CtxMain, Args: "{ ... }",
+			Doc:  "The block of servers that pass on connections as they are.",
 			form: block, phase: phaseDescend, read: readStream,
 		},
 		{
@@ -86,10 +87,11 @@ func streamBlocks() []Directive {
 		},
 		{
 			Name: "server", Contexts: CtxStreamUpstream,
-			Args:      "address:port [weight=number] [max_fails=number] [fail_timeout=time] [down] [backup]",
-			Doc:       "A server of the group.",
-			Deviation: "Names are resolved when the configuration is read. max_conns, slow_start, resolve and service are refused.",
-			min:       1, max: -1, repeat: true, read: readStreamUpstreamServer,
+			Args: "address:port [weight=number] [max_fails=number] [fail_timeout=time] [down] [backup]",
+			Doc:  "A server of the group.",
+			Deviation: "Names are resolved when the configuration is read. max_conns, slow_start, resolve and service are " +
+				"refused.",
+			min: 1, max: -1, repeat: true, read: readStreamUpstreamServer,
 		},
 		{
 			Name: "return", Contexts: CtxStreamServer, Args: "value", Doc: "Sends the text and closes the connection.",

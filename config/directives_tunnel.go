@@ -87,8 +87,9 @@ func tunnelUpstreamDirectives() []Directive {
 			min:       1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.Tunnel.SocketKeepalive }),
 		},
 		{
-			Name: "resolver", Contexts: ctxAll | CtxUpstream, Args: "address[:port] ... [valid=time] [ipv4=on|off] [ipv6=on|off]",
-			Doc: "Which name servers are asked for what a CONNECT asks for (tunnel_pass).",
+			Name: "resolver", Contexts: ctxAll | CtxUpstream,
+			Args: "address[:port] ... [valid=time] [ipv4=on|off] [ipv6=on|off]",
+			Doc:  "Which name servers are asked for what a CONNECT asks for (tunnel_pass).",
 			Deviation: "Other names are resolved when the configuration is read; an error where a proxy_pass has variables. " +
 				"status_zone= has no effect.",
 			min: 1, max: -1, repeat: true, read: readResolver,

@@ -64,7 +64,8 @@ func readLimitConnZone(l *level, n *node) {
 	}
 	for _, other := range l.cfg.LimitZones {
 		if other.Name == z.Name {
-			l.add(Error, n.Position, "choose another name; the first is at "+other.Position.String(), "duplicate zone %q", z.Name)
+			l.add(Error, n.Position, "choose another name; the first is at "+other.Position.String(),
+				"duplicate zone %q", z.Name)
 			return
 		}
 	}

@@ -123,7 +123,8 @@ func servesFiles(cfg *config.Config) bool {
 }
 
 func mayBeFile(l *config.Location) bool {
-	return l.Return == nil && (l.TryFiles != nil || l.ProxyPass == nil && l.TunnelPass == nil) || slices.ContainsFunc(l.Nested, mayBeFile)
+	passes := l.ProxyPass != nil || l.TunnelPass != nil
+	return l.Return == nil && (l.TryFiles != nil || !passes) || slices.ContainsFunc(l.Nested, mayBeFile)
 }
 
 // takesAll says whether a location matches every path.

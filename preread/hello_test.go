@@ -99,7 +99,9 @@ func vector(bytes int, content string) string {
 	return string(head[4-bytes:]) + content
 }
 
-func extension(kind byte, content string) string { return "\x00" + string([]byte{kind}) + vector(2, content) }
+func extension(kind byte, content string) string {
+	return "\x00" + string([]byte{kind}) + vector(2, content)
+}
 
 func handmade(extensions string) []byte { return record(body("\x03\x03", vector(2, extensions))) }
 
@@ -133,7 +135,8 @@ func TestHandmade(t *testing.T) {
 		{"another message", []byte("\x16\x03\x01\x00\x04\x02\x00\x00\x00"), notTLS},
 		{"empty message", []byte("\x16\x03\x01\x00\x04\x01\x00\x00\x00"), malformed},
 		{"second record is none", []byte("\x16\x03\x01\x00\x04\x01\x00\x00\x30\x17\x03\x03\x00\x01x"), malformed},
-		{"session id too long", record("\x03\x03" + strings.Repeat("r", 32) + vector(1, strings.Repeat("s", 33)) + vector(2, "\x13\x01") + vector(1, "\x00")), malformed},
+		{"session id too long", record("\x03\x03" + strings.Repeat("r", 32) + vector(1, strings.Repeat("s", 33)) +
+			vector(2, "\x13\x01") + vector(1, "\x00")), malformed},
 		{"half a suite", record("\x03\x03" + strings.Repeat("r", 32) + vector(1, "") + vector(2, "\x13") + vector(1, "\x00")), malformed},
 		{"no compression", record("\x03\x03" + strings.Repeat("r", 32) + vector(1, "") + vector(2, "\x13\x01") + vector(1, "")), malformed},
 		{"bytes behind the extensions", record(body("\x03\x03", vector(2, "")+"x")), malformed},

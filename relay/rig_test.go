@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/sys"
 	"holdfast/pool"
 	"holdfast/relay"
+	"holdfast/tlsio"
 )
 
 const (
@@ -71,7 +72,8 @@ type rig struct {
 	m              relay.Mover
 	poller         *sys.Poller
 	down, up       relay.Half
-	client, server int32 // the test's ends
+	client, server int32      // the test's ends
+	sealed         *pool.Bufs // of TLS
 	budget         int
 	queued         bool
 	idleSpins      int // turns that were asked for and came to nothing
@@ -85,6 +87,8 @@ func newRig(t testing.TB, left, right pair) *rig {
 	}
 	r := &rig{t: t, poller: p, budget: 256 << 10}
 	r.m = relay.Mover{Scratch: make([]byte, scratchSize), Bufs: pool.NewBufs(1 << 30), Pipes: pool.NewPipes(8)}
+	r.sealed = pool.NewBufs(1 << 30)
+	r.m.TLS = tlsio.NewLayer(r.sealed)
 	var fd int32
 	fd, r.client = left(t)
 	r.down.Open(fd)
@@ -173,6 +177,7 @@ func (r *rig) pump(h, other *relay.Half) relay.Progress {
 	switch held := r.m.Held(h); {
 	case p == relay.Drained && (h.Holding() || h.Bits&relay.CanRead != 0):
 		r.t.Fatalf("drained, but %+v", h)
+	case p == relay.Stuck && h.State == relay.Eof && other.TLS() != 0 && other.Bits&relay.CanWrite == 0: // its close_notify
 	case p == relay.Stuck && (h.State != relay.Blocked || other.Bits&relay.CanWrite != 0):
 		r.t.Fatalf("stuck, but %+v and destination %+v", h, other)
 	case p == relay.Ended && (h.State != relay.Shut || h.Holding()):

@@ -25,7 +25,8 @@ const allStream = `$remote_addr:$remote_port $server_addr:$server_port $protocol
 func streamCompiler(t *testing.T) *route.Compiler {
 	t.Helper()
 	c := route.NewStreamCompiler(route.Process{}, nil, []string{"v", "unset"})
-	if problems := c.DefineMaps([]route.MapSpec{{Source: "$v", Name: "m", Default: "d", Entries: []route.MapEntry{{Pattern: "x", Value: "$v!"}}}}); problems != nil {
+	m := route.MapSpec{Source: "$v", Name: "m", Default: "d", Entries: []route.MapEntry{{Pattern: "x", Value: "$v!"}}}
+	if problems := c.DefineMaps([]route.MapSpec{m}); problems != nil {
 		t.Fatal(problems)
 	}
 	return c

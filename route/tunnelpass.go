@@ -71,7 +71,8 @@ type TunnelTarget struct {
 // NewTunnelPass compiles spec. The error is a *CompileError.
 func (c *Compiler) NewTunnelPass(spec *TunnelPassSpec) (*TunnelPass, error) {
 	t := &TunnelPass{
-		Resolver: spec.Resolver, group: -1, groups: spec.Groups, ports: spec.Ports, private: spec.AllowPrivate, anyHost: len(spec.Hosts) == 0,
+		Resolver: spec.Resolver, group: -1, groups: spec.Groups, ports: spec.Ports, private: spec.AllowPrivate,
+		anyHost: len(spec.Hosts) == 0,
 	}
 	var err error
 	if t.target, err = c.Compile(spec.Target); err != nil {
