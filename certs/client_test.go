@@ -49,7 +49,10 @@ func TestUpstreamName(t *testing.T) {
 		{common, "a.test", "does not match"},
 		{both, "c.test", "does not match"},
 		{issue(t, nil, named("a.test"), false), "a.test", "verify error: self-signed certificate"},
-		{leaf(func(c *x509.Certificate) { named("a.test")(c); c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
+		{leaf(func(c *x509.Certificate) {
+			named("a.test")(c)
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		}),
 			"a.test", "verify error: unsuitable certificate purpose"},
 	} {
 		for _, tell := range []bool{false, true} {
@@ -110,7 +113,7 @@ func TestUpstreamSessions(t *testing.T) {
 	ca := issue(t, nil, authority, false)
 	cert := issue(t, ca, named("a.test", "b.test"), false)
 	server := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.cert.Raw}, PrivateKey: cert.key}}}
-	client := mustClient(t, ClientSpec{SessionReuse: true, Verify: true, Trusted: f.authorities("ca.pem", ca)})
+	client := mustClient(t, ClientSpec{SessionReuse: true, SendName: true, Verify: true, Trusted: f.authorities("ca.pem", ca)})
 	resumed := func(name string) bool {
 		h := shake(t, client.For(name), server)
 		if h.clientErr != nil {
@@ -131,7 +134,7 @@ func TestUpstreamSessions(t *testing.T) {
 	if h := shake(t, client.For("a.test"), server); h.clientErr == nil {
 		t.Error("a session outlives the authority")
 	}
-	fresh := mustClient(t, ClientSpec{})
+	fresh := mustClient(t, ClientSpec{SendName: true})
 	shake(t, fresh.For("a.test"), server)
 	if h := shake(t, fresh.For("a.test"), server); h.client.DidResume {
 		t.Error("proxy_ssl_session_reuse off is ignored")

@@ -34,8 +34,8 @@ func loadKeyPair(pair KeyPair, passwordFile File) (*tls.Certificate, *FileError)
 	if errPair != nil {
 		text := strings.TrimPrefix(errPair.Error(), "tls: ")
 		if strings.Contains(text, "does not match") {
-			return nil, fault(pair.Key, "the certificate is the first one of its file", "the key doesn't belong to the certificate in %s",
-				pair.Certificate.Path)
+			return nil, fault(pair.Key, "the certificate is the first one of its file",
+				"the key doesn't belong to the certificate in %s", pair.Certificate.Path)
 		}
 		return nil, fault(pair.Key, "", "the key can't be used: %s", text)
 	}
@@ -59,7 +59,8 @@ func loadChain(f File) ([]*x509.Certificate, *FileError) {
 		}
 		c, errParse := x509.ParseCertificate(block.Bytes)
 		if errParse != nil {
-			return nil, fault(f, "", "certificate %d of the file: %s", len(chain)+1, strings.TrimPrefix(errParse.Error(), "x509: "))
+			text := strings.TrimPrefix(errParse.Error(), "x509: ")
+			return nil, fault(f, "", "certificate %d of the file: %s", len(chain)+1, text)
 		}
 		chain = append(chain, c)
 	}
@@ -97,7 +98,8 @@ func decryptKey(f, passwordFile File, block *pem.Block, try func(*pem.Block, []b
 	*pem.Block, *FileError,
 ) {
 	if passwordFile.Path == "" {
-		return nil, fault(f, "write ssl_password_file FILE;", "the key is encrypted, and there is no password")
+		return nil, fault(f, "write ssl_password_file FILE; (of an upstream: proxy_ssl_password_file)",
+			"the key is encrypted, and there is no password")
 	}
 	text, err := read(passwordFile)
 	if err != nil {

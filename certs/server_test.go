@@ -50,7 +50,7 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 		{"broken", func(s *ServerSpec) { s.Certificates[0].Certificate = broken }, "DIR/broken: certificate 1 of the file: malformed certificate"},
 		{"another's key", func(s *ServerSpec) { s.Certificates[0].Key = foreign.Key }, "DIR/other.key: "},
 		{"a folder", func(s *ServerSpec) { s.Certificates[0].Key.Path = f.dir }, "DIR: is a directory"},
-		{"encrypted", func(s *ServerSpec) { s.Certificates[0].Key = closed }, "the key is encrypted, and there is no password; write ssl_password_file"},
+		{"encrypted", func(s *ServerSpec) { s.Certificates[0].Key = closed }, "the key is encrypted, and there is no password; write ssl_password_file FILE;"},
 		{"wrong password", func(s *ServerSpec) { s.Certificates[0].Key, s.PasswordFile = closed, wrong }, "no password of DIR/wrong opens the key"},
 		{"no password", func(s *ServerSpec) { s.Certificates[0].Key, s.PasswordFile = closed, empty }, "DIR/empty: no password in it"},
 		{"right password", func(s *ServerSpec) { s.Certificates[0].Key, s.PasswordFile = closed, right }, ""},
@@ -144,8 +144,8 @@ func TestChoose(t *testing.T) {
 func TestClientVerify(t *testing.T) {
 	f := newFolder(t)
 	ca, stranger := issue(t, nil, authority, false), issue(t, nil, authority, false)
-	first, second := issue(t, ca, authority, false), (*issued)(nil)
-	second = issue(t, first, authority, false)
+	first := issue(t, ca, authority, false)
+	second := issue(t, first, authority, false)
 	leaf := func(parent *issued, change func(*x509.Certificate)) *issued { return issue(t, parent, change, false) }
 	dated := func(from, to time.Duration) func(*x509.Certificate) {
 		return func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(from), time.Now().Add(to) }

@@ -230,7 +230,7 @@ func (st *Store) Expiring(within time.Duration) (list []*FileError) {
 	defer st.mu.Unlock()
 	now := st.opt.Now()
 	judge := func(f File, leaf *x509.Certificate) {
-		text := ""
+		var text string
 		switch {
 		case leaf == nil:
 			return
@@ -262,9 +262,14 @@ func (st *Store) Expiring(within time.Duration) (list []*FileError) {
 func (st *Store) Unreadable() (list []*FileError) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	seen := map[string]bool{}
 	for _, it := range st.items {
 		for _, f := range it.files {
-			if err := readable(f); err != nil && !slices.ContainsFunc(list, func(e *FileError) bool { return e.File.Path == f.Path }) {
+			if seen[f.Path] {
+				continue
+			}
+			seen[f.Path] = true
+			if err := readable(f); err != nil {
 				list = append(list, err)
 			}
 		}

@@ -62,8 +62,10 @@ func TestTickets(t *testing.T) {
 				t.Error("a session is resumed by a server with another certificate")
 			}
 			client = visitor(version)
-			if resumes(t, client, without) || resumes(t, client, without) {
-				t.Error("a session is resumed without tickets")
+			for range 2 {
+				if resumes(t, client, without) {
+					t.Error("a session is resumed without tickets")
+				}
 			}
 
 			client = visitor(version)

@@ -10,7 +10,8 @@ func httpDirectives() []Directive {
 		},
 		{
 			Name: "listen", Contexts: CtxServer, Default: "*:80, or *:8000 if not root",
-			Args: "address[:port[-port]] | port[-port] | unix:path [default_server] [ssl] [proxy_protocol] [reuseport] [shared] [backlog=number] " +
+			Args: "address[:port[-port]] | port[-port] | unix:path [default_server] [ssl] [proxy_protocol] " +
+				"[reuseport] [shared] [backlog=number] " +
 				"[rcvbuf=size] [sndbuf=size] [so_keepalive=on|off|[idle]:[interval]:[count]] [deferred] " +
 				"[fastopen=number] [ipv6only=on|off] [bind]",
 			Doc: "An address that the server answers on.",

@@ -63,8 +63,9 @@ func sslCertificateDirectives() []Directive {
 			Name: "ssl_ecdh_curve", Args: "curve[:curve...] | auto", Default: "auto",
 			Doc: "The key exchanges: X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, prime256v1, " +
 				"secp384r1, secp521r1.",
-			Deviation: "auto has the hybrid ones, which quantum computers don't break, first. Their order is that of the program.",
-			min:       1, max: 1, read: readCurves,
+			Deviation: "auto has the hybrid ones, which quantum computers don't break, first. Their order is that of the " +
+				"program.",
+			min: 1, max: 1, read: readCurves,
 		},
 		{
 			Name: "ssl_prefer_server_ciphers", Args: "on | off", Default: "off", Doc: "Accepted.",
@@ -93,8 +94,9 @@ func sslCertificateDirectives() []Directive {
 		},
 		{
 			Name: "ssl_handshake_timeout", Args: "time", Default: "60s", Doc: "How long a TLS handshake may take.",
-			Deviation: "Also in http, where nginx has client_header_timeout for it. That of the address's default server counts.",
-			min:       1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.SSL.HandshakeTimeout }),
+			Deviation: "Also in http, where nginx has client_header_timeout for it. That of the address's default server " +
+				"counts.",
+			min: 1, max: 1, read: duration(func(s *Settings) *time.Duration { return &s.SSL.HandshakeTimeout }),
 		},
 	}
 }

@@ -16,6 +16,12 @@ func FuzzConfig(f *testing.F) {
 	for _, body := range append(append([]string{}, newer.good...), newer.bad...) {
 		f.Add("http { " + strings.ReplaceAll(body, "PORT", "8080") + " }")
 	}
+	for _, list := range [][]string{streamVerdicts.good, streamVerdicts.bad, newerStream.good, newerStream.bad} {
+		for _, body := range list {
+			f.Add("stream { " + strings.NewReplacer("PORT", "8080", "DIR", "/d").Replace(body) + " }")
+		}
+	}
+	f.Add("http { server { listen 1; tunnel_pass; tunnel_allow_ports 1-5 all; tunnel_allow_hosts .a ~b; resolver 127.0.0.1 valid=5s; } }")
 	f.Add("include a; include *; events { worker_connections 1; }")
 	f.Fuzz(func(t *testing.T, text string) {
 		opt := hermetic(map[string]string{"/a": "pid x; include b;", "/b": "http { include a; server { listen 1-3; } }"})

@@ -142,7 +142,7 @@ func TestListen(t *testing.T) {
 		"0", "70000", ":80", "[::1", "[x]:80", "nosuch.test:80", "unix:", "80 weight=1", "80 backlog=0", "80 backlog=-1",
 		"80 so_keepalive=::", "80 so_keepalive=maybe", "80 so_keepalive=500ms::", "80 so_keepalive=32768::", "80 so_keepalive=:10h:",
 		"80 so_keepalive=::128", "80 ipv6only=x", "80 rcvbuf=x",
-		"80 setfib=1", "80 proxy_protocol", "80 fastopen=x", "80 deferred=1", "80 backlog", "9-8", "host:", "a b",
+		"80 setfib=1", "80 ssl=on", "80 proxy_protocol=1", "80 fastopen=x", "80 deferred=1", "80 backlog", "9-8", "host:", "a b",
 		`""`, "1-65535",
 	} {
 		cfg, problems := config.LoadText("x", inHTTP("server { listen "+args+"; return 204; }"), hermetic(nil))

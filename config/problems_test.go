@@ -114,9 +114,6 @@ nginx.conf:3: warning: "proxy_buffers" counts as 128k; nothing is lost: what is 
 nginx.conf:4: warning: "proxy_buffer_size" has no effect: a response head may have 64 KiB, whatever is written
 nginx.conf:5: warning: "proxy_max_temp_file_size" has no effect: ` +
 			`bodies are never written to disk: what is larger than the buffers is streamed`},
-		{"https upstream", inServer("location / { proxy_pass https://127.0.0.1; }"), `
-nginx.conf:3: error: "proxy_pass" to https:// is not supported; write http://; ` +
-			`TLS to the upstream is not in this version`},
 		{"URI in regex location", inServer(`location ~ \.x$ { proxy_pass http://127.0.0.1/a; }`), `
 nginx.conf:3: error: "proxy_pass" cannot have URI part in location given by regular expression, ` +
 			`or inside named location; ` +
@@ -158,11 +155,6 @@ nginx.conf:3: error: a duplicate listen 0.0.0.0:80; remove it; the first is at /
 		{"same name twice", inHTTP("server { listen 80; server_name a; return 204; }\n" +
 			"server { listen 80;\nserver_name A; return 204; }"), `
 nginx.conf:4: warning: conflicting server name "a" on 0.0.0.0:80, ignored`},
-		{"listen ssl", inHTTP("server { listen 443 ssl;\nssl_certificate a; return 204; }"), `
-nginx.conf:2: error: "ssl" of "listen" is not supported; ` +
-			`TLS is not in this version: let a terminator in front of holdfast do it
-nginx.conf:3: error: "ssl_certificate" is not supported; ` +
-			`TLS is not in this version: let a terminator in front of holdfast do it`},
 		{"quic", inHTTP("server { listen 443 quic reuseport;\nlisten 80 http2; return 204; }"), `
 nginx.conf:2: warning: "listen 443 quic reuseport" is left out: QUIC is not supported
 nginx.conf:3: warning: "http2" of "listen" has no effect: clients are answered in HTTP/1.1`},

@@ -15,12 +15,18 @@ func (l *loader) checkSSL() {
 			listens[s] = true
 		}
 	}
+	for _, used := range []bool{true, false} { // an error goes before a warning about the same line
+		for _, sl := range l.listensOf {
+			if s := sl.server; listens[s] == used && !l.refusedIn[s] {
+				l.checkServerSSL(s, used)
+			}
+		}
+	}
 	for _, sl := range l.listensOf {
 		s := sl.server
 		if l.refusedIn[s] {
 			continue
 		}
-		l.checkServerSSL(s, listens[s])
 		l.checkLocationsSSL(s.Locations)
 		l.checkLocationsSSL(s.Named)
 		if s.Stream != nil && s.Settings.Stream.ProxySSL && s.Stream.ProxyPass != nil {
@@ -54,11 +60,15 @@ func (l *loader) checkServerSSL(s *Server, listens bool) {
 		l.add(Error, set.Certificates[len(set.Keys)].Position, "write ssl_certificate_key FILE; for each ssl_certificate",
 			`no "ssl_certificate_key" is defined for certificate %q`, set.Certificates[len(set.Keys)].Path)
 	}
+	if len(set.Protocols.Old) > 0 && (listens || !l.reported(set.Protocols.Position)) {
+		sev := Warning // so that what many packages bring as their http block still loads
+		if listens {
+			sev = Error
+		}
+		l.oldProtocols(sev, "ssl_protocols", &set.Protocols)
+	}
 	if !listens {
 		return
-	}
-	if len(set.Protocols.Old) > 0 {
-		l.oldProtocols(Error, "ssl_protocols", &set.Protocols)
 	}
 	needsCA := set.VerifyClient == VerifyOn || set.VerifyClient == VerifyOptional
 	if needsCA && set.ClientCertificate.Path == "" && set.TrustedCertificate.Path == "" && len(set.Certificates) > 0 {
@@ -72,16 +82,14 @@ func (l *loader) checkServerSSL(s *Server, listens bool) {
 	}
 }
 
-// checkUnusedProtocols warns of versions that are asked for where nothing listens with
-// them, so that what many packages bring as their http block still loads.
+// checkUnusedProtocols warns of versions that the http block asks for and no server uses.
 func (l *loader) checkUnusedProtocols() {
-	for _, set := range []*Settings{&l.cfg.HTTP.Settings} {
-		if len(set.SSL.Protocols.Old) > 0 && !l.reported(set.SSL.Protocols.Position) {
-			l.oldProtocols(Warning, "ssl_protocols", &set.SSL.Protocols)
-		}
-		if len(set.Proxy.SSL.Protocols.Old) > 0 && !l.reported(set.Proxy.SSL.Protocols.Position) {
-			l.oldProtocols(Warning, "proxy_ssl_protocols", &set.Proxy.SSL.Protocols)
-		}
+	set := &l.cfg.HTTP.Settings
+	if len(set.SSL.Protocols.Old) > 0 && !l.reported(set.SSL.Protocols.Position) {
+		l.oldProtocols(Warning, "ssl_protocols", &set.SSL.Protocols)
+	}
+	if len(set.Proxy.SSL.Protocols.Old) > 0 && !l.reported(set.Proxy.SSL.Protocols.Position) {
+		l.oldProtocols(Warning, "proxy_ssl_protocols", &set.Proxy.SSL.Protocols)
 	}
 }
 

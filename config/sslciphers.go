@@ -87,7 +87,9 @@ func matchSuites(element string) (ids []uint16) {
 	words := strings.Split(element, "+")
 	for i := range suites {
 		s := &suites[i]
-		matches := func(word string) bool { return word == s.name || strings.Contains(s.tags, " "+word+" ") }
+		matches := func(word string) bool {
+			return word == s.name || word != "" && strings.Contains(s.tags, " "+word+" ")
+		}
 		if s.static && !slices.ContainsFunc(words, func(w string) bool { return w == s.name || w == "kRSA" || w == "RSA" }) {
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 func readNothing(*level, *node) {}
 
 func readIgnoredSize(l *level, n *node) {
-	if v, ok := parseSize(n.args[0]); !ok || v == 0 {
+	if _, ok := parseSize(n.args[0]); !ok {
 		l.invalid(n, n.args[0], hintSize)
 	}
 }
@@ -55,7 +55,8 @@ func (l *level) certificateName(n *node) (f File, ok bool) {
 	case strings.HasPrefix(name, "data:"):
 		l.add(Error, n.Position, "write the name of a file", "data: in %q is not supported", n.name)
 	case strings.HasPrefix(name, "engine:"), strings.HasPrefix(name, "store:"):
-		l.add(Error, n.Position, "write the name of a file", "keys of OpenSSL's engines and stores in %q are not supported", n.name)
+		l.add(Error, n.Position, "write the name of a file",
+			"keys of OpenSSL's engines and stores in %q are not supported", n.name)
 	case strings.Contains(name, "$"):
 		l.add(Error, n.Position, "write a server for each name, or one certificate with all names; "+
 			"certificates are chosen by SNI among servers", "variables in %q are not supported", n.name)
@@ -111,7 +112,7 @@ func readProtocols(field func(*Settings) *SSLProtocols) func(*level, *node) {
 	return func(l *level, n *node) {
 		p := SSLProtocols{Position: n.Position}
 		for _, arg := range n.args {
-			version := uint16(0)
+			var version uint16
 			switch strings.ToLower(arg) {
 			case "tlsv1.3":
 				version = tls.VersionTLS13

@@ -32,6 +32,7 @@ http {
         server_name a.example *.b.example ~^c\\d+$;
         client_header_timeout 1s; client_header_buffer_size 2k; large_client_header_buffers 3 4k;
         merge_slashes off; underscores_in_headers on; ignore_invalid_headers off; max_headers 77;
+        ssl_verify_client optional;
         location = /chat {
             proxy_pass http://chat;
             client_body_timeout 5s; send_timeout 6s; client_max_body_size 7m;
@@ -67,6 +68,7 @@ func TestBuildSettings(t *testing.T) {
 	location := cfg.HTTP.Servers[0].Locations[0]
 	got := b.settings(&location.Settings, location.Position)
 	want := route.Settings{
+		SSLVerifyClient:        route.VerifyOptional,
 		ClientHeaderTimeout:    1_000,
 		ClientHeaderBufferSize: 2 << 10,
 		LargeHeaderBuffers:     route.Buffers{Count: 3, Size: 4 << 10},

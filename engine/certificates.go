@@ -41,7 +41,7 @@ func (e *engine) watchOver(store *certs.Store) {
 func (e *engine) reloadCertificates() {
 	renewed, failed := e.built.Certs.Reload()
 	text := fmt.Sprintf("certificates, keys and lists were read again: %d in use anew", renewed)
-	level := observe.LevelNotice
+	level := observe.LevelWarn // whoever sends it may expect more
 	if failed > 0 {
 		text += fmt.Sprintf(", %d kept as they were", failed)
 		level = observe.LevelError

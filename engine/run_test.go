@@ -349,11 +349,13 @@ func TestReopenLogs(t *testing.T) {
 
 func TestSignalsOfLaterVersionsChangeNothing(t *testing.T) {
 	c := start(t, plainConf)
-	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2} {
+	for s, text := range map[syscall.Signal]string{
+		syscall.SIGHUP:  "[warn] %d#%d: signal %v: certificates, keys and lists were read again: 0 in use anew; the configuration itself is not read again",
+		syscall.SIGUSR2: "[warn] %d#%d: signal %v: not in this version",
+	} {
 		c.signal(t, s)
 		until(t, "the log to say so", func() bool {
-			return strings.Contains(read(c.dir+"/logs/error.log"), fmt.Sprintf("[warn] %d#%d: signal %v: not in this version",
-				c.cmd.Process.Pid, c.cmd.Process.Pid, s))
+			return strings.Contains(read(c.dir+"/logs/error.log"), fmt.Sprintf(text, c.cmd.Process.Pid, c.cmd.Process.Pid, s))
 		})
 	}
 	if status, _ := c.get(t, "tcp", c.front, "/"); status != 200 {

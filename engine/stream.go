@@ -7,7 +7,6 @@ import (
 
 	"holdfast/config"
 	"holdfast/limit"
-	"holdfast/observe"
 	"holdfast/route"
 	"holdfast/shard"
 	"holdfast/upstream"
@@ -183,10 +182,8 @@ func (b *builder) limits(c *route.Compiler, set *config.LimitSettings, stream bo
 	if len(set.Conns) == 0 {
 		return route.Limits{}
 	}
-	// config counts levels from the most severe on, observe up to it.
-	level, _ := observe.ParseLevel(set.ConnLogLevel.String())
 	r := route.Limits{
-		ConnStatus: set.ConnStatus, ConnLogLevel: uint8(level), ConnDryRun: set.ConnDryRun,
+		ConnStatus: set.ConnStatus, ConnLogLevel: uint8(set.ConnLogLevel), ConnDryRun: set.ConnDryRun,
 	}
 	for _, conn := range set.Conns {
 		zone := slices.IndexFunc(b.cfg.LimitZones, func(z *config.LimitZone) bool {

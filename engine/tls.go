@@ -169,7 +169,8 @@ func (b *builder) upstreamTLS(set *config.ProxySSLSettings, c *route.Compiler, n
 
 // speaksTLS tells whether anything of a snapshot does.
 func speaksTLS(sn *shard.Snapshot) bool {
-	return len(sn.UpstreamTLS) > 0 || slices.ContainsFunc(sn.Listeners, func(l shard.ListenerInfo) bool { return l.TLS != nil })
+	return len(sn.UpstreamTLS) > 0 ||
+		slices.ContainsFunc(sn.Listeners, func(l shard.ListenerInfo) bool { return l.TLS != nil })
 }
 
 // openHandshakes makes the pool for the handshakes of all shards, where there are any.

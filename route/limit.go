@@ -6,8 +6,8 @@ type Limits struct {
 	Conns []LimitConn
 	// ConnStatus answers a refused request; a session of stream is closed, with status 503.
 	ConnStatus int
-	// ConnLogLevel is the level of the error log's line about it, as package
-	// observe counts.
+	// ConnLogLevel is the level of the error log's line about it, as nginx counts:
+	// 3 for error to 6 for info.
 	ConnLogLevel uint8
 	// ConnDryRun counts and logs, and refuses nothing.
 	ConnDryRun bool

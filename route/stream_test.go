@@ -104,6 +104,22 @@ func TestStreamLogEscapes(t *testing.T) {
 	}
 }
 
+// TestStreamPrereadIsEmptyWhereLookedFor proves the difference between a hello that names
+// nothing and one that was not looked at.
+func TestStreamPrereadIsEmptyWhereLookedFor(t *testing.T) {
+	line, err := streamCompiler(t).NewStreamLog("$ssl_preread_server_name|$ssl_preread_protocol", route.EscapeDefault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for looked, want := range map[bool]string{true: "|\n", false: "-|-\n"} {
+		e := streamEnv()
+		e.Server = &route.Server{Stream: &route.StreamServer{Preread: looked}}
+		if got := string(route.AppendStreamClose(nil, line.AppendOpen(nil, e), &route.StreamEnd{})); got != want {
+			t.Errorf("looked %v: got %q, want %q", looked, got, want)
+		}
+	}
+}
+
 // TestStreamVariablesNow proves that the same variables have their present value in texts
 // other than log lines.
 func TestStreamVariablesNow(t *testing.T) {

@@ -93,15 +93,22 @@ func varStreamBytesReceived(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
 }
 
 func varPrereadServerName(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return append(dst, e.Stream.PrereadServerName...), e.Stream.PrereadServerName != nil
+	return e.appendPreread(dst, e.Stream.PrereadServerName)
 }
 
 func varPrereadALPN(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return append(dst, e.Stream.PrereadALPN...), e.Stream.PrereadALPN != nil
+	return e.appendPreread(dst, e.Stream.PrereadALPN)
 }
 
 func varPrereadProtocol(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return append(dst, e.Stream.PrereadProtocol...), e.Stream.PrereadProtocol != nil
+	return e.appendPreread(dst, e.Stream.PrereadProtocol)
+}
+
+// appendPreread appends what a hello says. As in nginx it is empty if there was nothing of
+// the kind in it, and absent only if nobody looked.
+func (e *Env) appendPreread(dst, value []byte) ([]byte, bool) {
+	looked := e.Server != nil && e.Server.Stream != nil && e.Server.Stream.Preread
+	return append(dst, value...), looked || value != nil
 }
 
 func varUpstreamFirstByte(dst []byte, e *Env, _ *varArg) ([]byte, bool) {

@@ -34,6 +34,7 @@ const (
 // enterHandshake waits for the client's hello.
 func (sh *Shard) enterHandshake(s *Session) {
 	sh.setState(s, Handshake)
+	s.sinceTick = sh.tick
 	sh.timers.Set(s.slot, sh.nowMs+sh.snapshot.Listeners[s.listener].HandshakeMs)
 }
 
@@ -76,7 +77,7 @@ func (sh *Shard) onHandshake(s *Session) (again bool) {
 // startHandshake orders the handshake with the client.
 func (sh *Shard) startHandshake(s *Session) {
 	l := &sh.snapshot.Listeners[s.listener]
-	leftMs := max(l.HandshakeMs-(sh.nowMs-sh.tickMs(s.openedTick)), 1)
+	leftMs := max(l.HandshakeMs-(sh.nowMs-sh.tickMs(s.sinceTick)), 1)
 	ok := sh.order(s, legDown, tlsio.Order{
 		FD: s.Down.FD, Deadline: time.Now().Add(time.Duration(leftMs) * time.Millisecond), Choose: l.TLS,
 	})

@@ -19,7 +19,7 @@ func (sh *Shard) atEnd(h *relay.Half) bool {
 	if sh.mover.TLS.AtEnd(h.TLS(), h.FD) {
 		return true
 	}
-	if sh.mover.TLS.Buffered(h.TLS()) > 0 {
+	if sh.mover.TLS.Ready(h.TLS()) { // plaintext, or a failure that the next read is to see
 		h.Bits |= relay.CanRead
 	}
 	return false
@@ -30,9 +30,22 @@ func (sh *Shard) atEnd(h *relay.Half) bool {
 func (sh *Shard) closeHalf(h *relay.Half) {
 	if id := h.TLS(); id != 0 {
 		sh.closeTLS(id, h.FD)
+		if h.Bits&relay.CanRead != 0 {
+			sh.discard(h.FD)
+		}
 		h.Unsecure()
 	}
 	sys.Close(h.FD)
+}
+
+// discard reads what has come by now. A socket that is closed with something unread resets
+// its connection, and that may take the alert from the peer that was sent last.
+func (sh *Shard) discard(fd int32) {
+	for range lingerReads {
+		if n, errno := sys.Recv(fd, sh.mover.Scratch); errno != 0 || n < len(sh.mover.Scratch) {
+			return
+		}
+	}
 }
 
 // closeTLS ends a TLS connection whose socket is about to be closed.

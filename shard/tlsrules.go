@@ -51,7 +51,7 @@ func (sh *Shard) judgeTLS(s *Session, r *Request) (status int) {
 		sh.logError(s, observe.LevelInfo,
 			"client attempted to request the server name different from the one that was negotiated", nil)
 		return 421
-	case verify == route.VerifyOptionalNoCA:
+	case verify == route.VerifyOptionalNoCA && route.UnknownAuthority(e.TLS.Verify):
 		return 0
 	case len(e.TLS.Verify) > 0 && e.TLS.Verify[0] == 'F':
 		s.cause(observe.ReasonBadRequest, observe.SideClient)

@@ -30,8 +30,8 @@ func (sh *Shard) onTunnel(s *Session) (again bool) {
 	movedUp, movedDown := s.Down.Bytes-up, s.Up.Bytes-down
 	sh.counters.TunnelBytesUp += movedUp
 	sh.counters.TunnelBytesDown += movedDown
-	if movedUp+movedDown >= scratchSize {
-		sh.houseSoon() // a pipe may have come back, to be closed when it is not used again
+	if movedUp+movedDown >= scratchSize || secured(&s.Down, &s.Up) {
+		sh.houseSoon() // a pipe may have come back, or ciphers were expanded: not to be kept for ever
 	}
 	if pd == relay.Drained && pu == relay.Drained {
 		s.sinceTick = 0

@@ -7,4 +7,9 @@
 // The traffic secrets come from tls.Config.KeyLogWriter. They stay in this process: in
 // the Conn, and in the expanded ciphers that a Layer keeps for connections that were
 // active of late.
+//
+// The record layer reads in this order: conn.go what an idle connection is, layer.go what a
+// shard calls, suite.go and derive.go keys, cache.go expanded ciphers, recv.go and record.go
+// from the socket to plaintext, held.go what is kept between two calls, message.go alerts and
+// handshake messages, send.go the other direction.
 package tlsio

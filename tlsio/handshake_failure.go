@@ -42,31 +42,27 @@ func (c FailureClass) String() string { return failureNames[c] }
 // Failure is why a handshake came to nothing.
 type Failure struct {
 	Class FailureClass
-	Text  string // for the error log
+	Text  string // why, for the error log
 }
 
 // Error implements error.
 func (f *Failure) Error() string { return f.Text }
 
 // failure classifies what crypto/tls returned. It keeps nothing of err, which may hold
-// on to the connection.
-func failure(err error, w *wire, refused bool) *Failure {
+// on to the connection. The text has no word of TLS or of a handshake: its caller says that.
+func failure(err error, w *wire) *Failure {
 	var mine *Failure
 	if errors.As(err, &mine) {
-		return &Failure{Class: mine.Class, Text: mine.Text + while(w)}
+		return mine
 	}
-	text := "SSL_do_handshake() failed: " + strings.TrimPrefix(err.Error(), "tls: ")
-	if refused {
-		return &Failure{Class: FailRefused, Text: "handshake rejected: " + err.Error()}
+	text := strings.TrimPrefix(err.Error(), "tls: ")
+	switch {
+	case w.refused:
+		return &Failure{Class: FailRefused, Text: "handshake rejected"}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return &Failure{Class: FailClosed, Text: "peer closed connection"}
 	}
 	return &Failure{Class: classify(err, w), Text: text}
-}
-
-func while(w *wire) string {
-	if w.in.records == 0 {
-		return " while waiting for the first record"
-	}
-	return " while SSL handshaking"
 }
 
 func classify(err error, w *wire) FailureClass {
@@ -78,7 +74,7 @@ func classify(err error, w *wire) FailureClass {
 	var host x509.HostnameError
 	var verification *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &errno):
+	case errors.As(err, &errno):
 		return FailClosed
 	case errors.As(err, &remote) && remote.Op == "remote error":
 		return FailPeerAlert

@@ -18,7 +18,7 @@ func (h *Handshake) run() (r *Result) {
 		w.h = nil
 		w.secrets.wipe()
 		if p := recover(); p != nil { // bytes of a stranger must not end the process
-			r = &Result{Err: &Failure{Text: fmt.Sprint("SSL_do_handshake() failed: internal error: ", p)}}
+			r = &Result{Err: &Failure{Text: fmt.Sprint("internal error: ", p)}}
 		}
 	}()
 	var conn *tls.Conn
@@ -37,7 +37,7 @@ func (h *Handshake) run() (r *Result) {
 		r.Established, err = w.establish(&state)
 	}
 	if err != nil {
-		r.Err, r.Info = failure(err, w, w.refused), w.info
+		r.Err, r.Info = failure(err, w), w.info
 		return r
 	}
 	r.Info = w.tell(&state)

@@ -20,6 +20,9 @@ func (l *Layer) SeqForTest(id uint32) (in, out uint64) {
 // CachedForTest is how many connections have expanded ciphers, and for how many there is room.
 func (l *Layer) CachedForTest() (count, room int) { return l.ciphers.count, len(l.ciphers.table) }
 
+// ExpandedForTest reports whether a connection's ciphers are in the cache.
+func (l *Layer) ExpandedForTest(id uint32) bool { return l.ciphers.find(id) != nil }
+
 // FactsForTest is how many connections have something from their handshake.
 func (l *Layer) FactsForTest() int { return len(l.facts) - len(l.free) }
 

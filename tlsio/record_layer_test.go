@@ -329,18 +329,83 @@ func TestSocketErrors(t *testing.T) {
 	r.close()
 }
 
-// TestAlertBehindPendingRecords is not sent: it would have to be waited for.
+// TestAlertBehindPendingRecords is sent behind them, or not at all: it would have to be
+// waited for.
 func TestAlertBehindPendingRecords(t *testing.T) {
-	r := newRig(t, suites[0], false)
-	r.layer.Write(r.id, r.fd, make([]byte, 1<<20))
-	r.raw([]byte("GET / HTTP/1.1\r\n"))
-	if _, errno := r.recv(100); errno != sys.EBADMSG || r.layer.Problem() != "unexpected record type (alert not sent)" {
-		t.Errorf("%v, %q", errno, r.layer.Problem())
+	for _, room := range []bool{false, true} {
+		r := newRig(t, suites[0], false)
+		n, _ := r.layer.Write(r.id, r.fd, make([]byte, 1<<20))
+		want := "unexpected record type (alert not sent)"
+		if room {
+			r.pull()
+			want = "unexpected record type (alert sent)"
+		}
+		r.raw([]byte("GET / HTTP/1.1\r\n"))
+		if _, errno := r.recv(100); errno != sys.EBADMSG || r.layer.Problem() != want {
+			t.Errorf("%v, %q", errno, r.layer.Problem())
+		}
+		if r.layer.Pending(r.id) || r.layer.Flush(r.id, r.fd) != 0 {
+			t.Error("records are pending")
+		}
+		for room {
+			typ, plain, ok := r.read()
+			if n -= len(plain); typ == typeAlert {
+				if n != -2 {
+					t.Errorf("the alert stands %d bytes before the end", n)
+				}
+				break
+			}
+			if !ok {
+				t.Fatal("no alert")
+			}
+		}
+		r.close()
 	}
-	if r.layer.Pending(r.id) || r.layer.Flush(r.id, r.fd) != 0 {
-		t.Error("records are pending")
-	}
-	r.close()
+}
+
+// TestNothingBehindCloseNotify: there is no key any more to seal an alert with, and no
+// KeyUpdate is answered.
+func TestNothingBehindCloseNotify(t *testing.T) {
+	eachSuite(t, func(t *testing.T, s suite) {
+		r := newRig(t, s, false)
+		if errno := r.layer.CloseNotify(r.id, r.fd); errno != 0 {
+			t.Fatal(errno)
+		}
+		w := &wire{t: t, out: r.out}
+		if s.tls13() {
+			w.keyUpdate(1)
+		}
+		w.data("a")
+		w.add([]byte("garbage"))
+		r.raw(w.b)
+		if got, errno := r.recv(100); string(got) != "a" || errno != sys.EBADMSG ||
+			r.layer.Problem() != "unexpected record type (alert not sent)" {
+			t.Errorf("%q, %v, %s", got, errno, r.layer.Problem())
+		}
+		if typ, plain, _ := r.read(); typ != typeAlert || !bytes.Equal(plain, []byte{1, 0}) {
+			t.Errorf("%d: %x", typ, plain)
+		}
+		if len(r.unread) != 0 {
+			t.Errorf("%x behind close_notify", r.unread)
+		}
+		r.close()
+	})
+}
+
+// TestShortReadMeansEmpty, also where records are so small that one recv(2) of the size asked
+// for brings far less data.
+func TestShortReadMeansEmpty(t *testing.T) {
+	eachSuite(t, func(t *testing.T, s suite) {
+		r := newRig(t, s, false)
+		defer r.close()
+		w := &wire{t: t, out: r.out}
+		many(4000, func() { w.data("x") })
+		r.raw(w.b)
+		b := make([]byte, 8000)
+		if n, errno := r.layer.Recv(r.id, r.fd, b); n != 4000 || errno != 0 {
+			t.Errorf("%d, %v", n, errno)
+		}
+	})
 }
 
 // TestTicketsAreShown as they came, up to the first record that is something else.
@@ -349,7 +414,12 @@ func TestTicketsAreShown(t *testing.T) {
 		for _, s := range suites[:3] {
 			r := newRig(t, s, true)
 			var got []byte
-			r.layer.OnTickets(r.id, func(b []byte) { got = append(got, b...) })
+			ends := 0
+			r.layer.OnTickets(r.id, func(b []byte) {
+				if got = append(got, b...); len(b) == 0 {
+					ends++
+				}
+			})
 			w := &wire{t: t, out: r.out}
 			w.rec(typeHandshake, ticket(200)...)
 			w.rec(typeHandshake, ticket(100)[:50]...)
@@ -363,8 +433,8 @@ func TestTicketsAreShown(t *testing.T) {
 					t.Fatalf("%v, %s", errno, r.layer.Problem())
 				}
 			}
-			if !bytes.Equal(got, want) {
-				t.Errorf("%d bytes, want %d", len(got), len(want))
+			if !bytes.Equal(got, want) || ends != 1 {
+				t.Errorf("%d bytes, want %d; %d ends", len(got), len(want), ends)
 			}
 			if r.layer.FactsForTest() != 0 {
 				t.Error("who asked for tickets is kept")
@@ -472,6 +542,11 @@ func TestCiphersAreBounded(t *testing.T) {
 		}
 		if after, _ := l.CachedForTest(); round > 0 && after < before/2 {
 			t.Errorf("one trim went from %d to %d", before, after)
+		}
+		for _, id := range ids[100:103] {
+			if !l.ExpandedForTest(id) {
+				t.Errorf("round %d: ciphers in use were given up", round)
+			}
 		}
 	}
 	for range 20 {

@@ -37,6 +37,7 @@ type idle struct {
 	GCPauseMean     float64 // milliseconds a cycle, since the start
 	GCPauseWorst    float64 // milliseconds, since the start
 	HeapInUse       float64 // bytes
+	Goroutines      float64
 }
 
 // result is everything that is measured with one peer.
@@ -247,7 +248,7 @@ func (c *course) watchIdle(ctx context.Context) error {
 	}
 	c.r.Idle = idleBetween(before, after, elapsed.Seconds())
 	c.r.Idle.GCPerMinute = (later.Cycles - collected.Cycles) * 60 / elapsed.Seconds()
-	c.r.Idle.HeapInUse = later.HeapInUse
+	c.r.Idle.HeapInUse, c.r.Idle.Goroutines = later.HeapInUse, later.Goroutines
 	c.r.Idle.GCPauseWorst = later.PauseWorst * 1000
 	if later.Cycles > 0 {
 		c.r.Idle.GCPauseMean = later.PauseSum / later.Cycles * 1000

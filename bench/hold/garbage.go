@@ -9,13 +9,14 @@ import (
 	"time"
 )
 
-// garbage is what the Go runtimes of a holdfast's processes tell about their collector,
-// by its /metrics.
+// garbage is what the Go runtimes of a holdfast's processes tell about their collector
+// and their goroutines, by its /metrics.
 type garbage struct {
 	Cycles     float64 // so far, of all processes
 	PauseSum   float64 // seconds of all pauses so far, of all processes
 	PauseWorst float64 // seconds; of the latest 256 cycles of each process
 	HeapInUse  float64 // bytes, of all processes
+	Goroutines float64 // of all processes
 }
 
 // scraper leaves no connection behind, which would count as a descriptor of the proxy.
@@ -59,6 +60,8 @@ func (g *garbage) add(text string) {
 			g.PauseWorst = max(g.PauseWorst, v)
 		case "go_memstats_heap_inuse_bytes":
 			g.HeapInUse += v
+		case "go_goroutines":
+			g.Goroutines += v
 		}
 	}
 }

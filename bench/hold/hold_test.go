@@ -100,6 +100,7 @@ VmallocUsed:      64 kB
    3: 0100007F:3A99 00000000:0000 0A 00000000:00000000
 `
 	metrics = `# HELP go_gc_duration_seconds x
+go_goroutines 7
 go_gc_duration_seconds{quantile="0.75"} 9
 go_gc_duration_seconds{quantile="1"} 0.002
 go_gc_duration_seconds_sum 0.5
@@ -142,7 +143,7 @@ func TestMachineIsRead(t *testing.T) {
 	var g garbage
 	g.add(metrics)
 	g.add(metrics)
-	if g != (garbage{Cycles: 20, PauseSum: 1, PauseWorst: 0.002, HeapInUse: 3e6}) {
+	if g != (garbage{Cycles: 20, PauseSum: 1, PauseWorst: 0.002, HeapInUse: 3e6, Goroutines: 14}) {
 		t.Errorf("garbage: %+v", g)
 	}
 	if m, err := readMachine(); err != nil || m.Available == 0 || m.TCP < 0 {

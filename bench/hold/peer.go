@@ -202,7 +202,7 @@ func (r *peer) fds() (int, error) {
 func (r *peer) alive() error {
 	for _, s := range r.started {
 		if s.Ended() {
-			return fmt.Errorf("a process of %s has ended\n%s", r.kind, r.output())
+			return fmt.Errorf("a process of %s has ended, %s\n%s", r.kind, s.Fate(), r.output())
 		}
 	}
 	return nil

@@ -281,6 +281,7 @@ func idleRows() []row {
 		{"GC cycles, all processes", holdfast("%.2f a minute", func(r result) float64 { return r.Idle.GCPerMinute })},
 		{"GC pause, mean since the start", holdfast("%.3f ms", func(r result) float64 { return r.Idle.GCPauseMean })},
 		{"GC pause, worst", holdfast("%.3f ms", func(r result) float64 { return r.Idle.GCPauseWorst })},
+		{"goroutines", holdfast("%.0f", func(r result) float64 { return r.Idle.Goroutines })},
 		{"Go heap in use", holdfast("%.1f MiB", func(r result) float64 { return r.Idle.HeapInUse / (1 << 20) })},
 	}
 }

@@ -75,7 +75,7 @@ func (r *Running) start(path string, l Launch) error {
 		return l.Ready()
 	})
 	if r.process.Ended() {
-		return errors.New("it ended at once")
+		return fmt.Errorf("it ended at once, %s", r.Fate())
 	}
 	return err
 }
@@ -123,8 +123,14 @@ func (r *Running) PID() int { return r.process.PID() }
 // Ended tells whether its first process has ended.
 func (r *Running) Ended() bool { return r.process.Ended() }
 
-// Dir is its folder.
-func (r *Running) Dir() string { return r.dir }
+// Fate says how a process that has ended did: its exit code, -1 for a death by a signal.
+func (r *Running) Fate() string {
+	code, err := r.process.Exit(time.Second)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("exit code %d", code)
+}
 
 // Output is what it has said, on its standard output and in its error log.
 func (r *Running) Output() string {

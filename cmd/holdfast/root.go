@@ -69,7 +69,8 @@ func newRoot(io streams) *cobra.Command {
 		Use:   "holdfast",
 		Short: "holdfast holds idle WebSockets cheaply and reads nginx.conf",
 		Long: "holdfast is an edge proxy that holds idle WebSockets cheaply and reads nginx.conf.\n\n" +
-			"nginx's own form works too: holdfast -c FILE [-p PREFIX] [-g DIRECTIVES] [-t|-T] [-s stop|quit|reopen] [-v|-V]",
+			"nginx's own form works too: holdfast -c FILE [-p PREFIX] [-g DIRECTIVES] [-t|-T] " +
+			"[-s stop|quit|reopen|reload] [-v|-V]",
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,

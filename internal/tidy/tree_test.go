@@ -53,7 +53,7 @@ var policy = tidy.Policy{
 		"golang.org/x/sys/unix":                   {"internal/sys"},
 		"github.com/cespare/xxhash/v2":            {"upstream", "route", "limit"},
 		"golang.org/x/crypto":                     {"tlsio", "certs"},
-		"github.com/fsnotify/fsnotify":            {"certs"},
+		"github.com/youmark/pkcs8":                {"certs"},
 		"github.com/nginxinc/nginx-go-crossplane": {"config"},
 		"github.com/panjf2000/ants/v2":            {"demo"},
 		"github.com/panjf2000/gnet/v2":            {"demo"},

@@ -145,7 +145,8 @@ func answerOf(s serverHello, want uint16) string {
 
 // suites asks for every suite by itself.
 func suites(t *testing.T, out *strings.Builder, address string, base func() *hello) {
-	out.WriteString("\n## Cipher suites\n\nAll 512 numbers from 0x0000 to 0x00ff and from 0xc000 to 0xc0ff, those with ChaCha20, and\nthose of TLS 1.3 were asked for one by one.\n\n" +
+	out.WriteString("\n## Cipher suites\n\nAll 512 numbers from 0x0000 to 0x00ff and from 0xc000 to 0xc0ff, those with ChaCha20, and\n" +
+		"those of TLS 1.3 were asked for one by one.\n\n" +
 		"| version | suite |\n|---|---|\n")
 	var asked []uint16
 	for _, from := range []uint16{0x0000, 0xc000} {
