@@ -41,6 +41,9 @@ var (
 	metricHandshakes = counter("tls_handshakes_total", "TLS handshakes by the other side and by how they ended.",
 		"side", "outcome")
 
+	metricHandshakesActive = gauge("tls_handshakes_active", "TLS handshakes under way.")
+	metricHandshakesQueued = gauge("tls_handshakes_queued", "TLS handshakes that wait for their turn (ssl_handshakes).")
+
 	metricResponses = counter("responses_total", "Responses begun towards clients, by status class.", "class")
 
 	metricSessionCloses = counter("session_closes_total",
@@ -122,7 +125,8 @@ var processMetrics = []process{
 }
 
 var labelled = []metric{
-	metricBuild, metricSessions, metricUpgrades, metricHandshakes, metricResponses, metricSessionCloses, metricTunnelCloses,
+	metricBuild, metricSessions, metricUpgrades, metricHandshakes,
+	metricHandshakesActive, metricHandshakesQueued, metricResponses, metricSessionCloses, metricTunnelCloses,
 	metricTunnelBytes, metricHTTPBytes, metricShardTunnels, metricShardAccepted, metricLoopTurns, metricLoopWakes,
 	metricPeerTunnels, metricPeerConnections, metricPeerRequests, metricPeerFails, metricPeerAvailable,
 }
@@ -155,6 +159,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		e.shard(strconv.Itoa(i), &shards[i])
 	}
 	e.send(metricBuild, 1, info.Version)
+	e.send(metricHandshakesActive, float64(info.HandshakesActive))
+	e.send(metricHandshakesQueued, float64(info.HandshakesQueued))
 	e.totals(&total, info.StateNames)
 	e.peers(info.Peers)
 	for i := range processMetrics {

@@ -24,9 +24,12 @@ type Info struct {
 	SessionsMax int // how many sessions all shards together may hold
 	FdsMax      int // the limit of open file descriptors
 	ConfigPath  string
-	Draining    bool       // no new sessions are accepted any more
-	StateNames  []string   // by state number, for observe.Counters.Sessions
-	Peers       []PeerInfo // of all groups, and removed ones that still have tunnels
+	Draining    bool // no new sessions are accepted any more
+	// HandshakesActive and HandshakesQueued are the TLS handshakes under way, and those that
+	// wait for their turn.
+	HandshakesActive, HandshakesQueued int
+	StateNames                         []string   // by state number, for observe.Counters.Sessions
+	Peers                              []PeerInfo // of all groups, and removed ones that still have tunnels
 }
 
 // PeerInfo is one upstream peer.

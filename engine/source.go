@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 
 	"holdfast/admin"
@@ -55,12 +56,19 @@ func (e *engine) Info() admin.Info {
 		SessionsMax: e.budget.sessionsMax * len(e.shards), FdsMax: int(e.budget.fds), ConfigPath: e.opt.ConfigPath,
 		Draining: e.draining.Load(), StateNames: shard.StateNames(),
 	}
+	if e.handshakes != nil {
+		info.HandshakesActive, info.HandshakesQueued, _ = e.handshakes.Stats()
+	}
 	nowMs := shard.NowMs()
 	groups := map[string]*upstream.Group{}
 	for _, g := range e.built.Snapshot.Groups {
 		groups[g.Name] = g
 	}
 	for _, p := range e.shared.Registry.AppendPeers(nil) {
+		if p.Group == shard.ConnectGroup {
+			info.Peers = addConnect(info.Peers, p)
+			continue
+		}
 		g := groups[p.Group]
 		info.Peers = append(info.Peers, admin.PeerInfo{
 			Group: p.Group, Name: p.Name, Tunnels: p.Tunnels.Load(), Connections: p.Connections.Load(),
@@ -68,4 +76,19 @@ func (e *engine) Info() admin.Info {
 		})
 	}
 	return info
+}
+
+// addConnect adds a peer to the one that stands for all that clients asked for by CONNECT,
+// which is the last of the list or not there yet: their addresses are no labels.
+func addConnect(peers []admin.PeerInfo, p *upstream.Peer) []admin.PeerInfo {
+	i := slices.IndexFunc(peers, func(o admin.PeerInfo) bool { return o.Group == shard.ConnectGroup })
+	if i < 0 {
+		i = len(peers)
+		peers = append(peers, admin.PeerInfo{Group: shard.ConnectGroup, Name: "*", Available: true})
+	}
+	peers[i].Tunnels += p.Tunnels.Load()
+	peers[i].Connections += p.Connections.Load()
+	peers[i].Requests += p.Requests.Load()
+	peers[i].Fails += p.Fails.Load()
+	return peers
 }

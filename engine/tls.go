@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"crypto/tls"
+	"runtime"
 	"slices"
 
 	"holdfast/certs"
@@ -177,6 +178,9 @@ func speaksTLS(sn *shard.Snapshot) bool {
 func (e *engine) openHandshakes() {
 	if speaksTLS(e.built.Snapshot) {
 		h := &e.cfg.Events.Handshakes
+		if workers := tlsio.Computing(h.Computing); workers > 1 {
+			runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + workers - 1) // else they take the shards' processors
+		}
 		e.handshakes = tlsio.NewPool(tlsio.PoolOptions{Computing: h.Computing, ActiveMax: h.Active, QueueMax: h.Queue})
 	}
 }

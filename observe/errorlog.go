@@ -2,6 +2,7 @@ package observe
 
 import (
 	"bytes"
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ type Entry struct {
 	Client   []byte // address of the client
 	Server   string // server_name
 	Request  []byte // request line
+	Scheme   string // what stands before Upstream; empty for http://
 	Upstream string // address of the peer, as upstream.Peer.Name
 	URI      []byte // what the peer was asked for
 	Host     []byte // Host header field
@@ -145,7 +147,8 @@ func appendContext(dst []byte, e *Entry) []byte {
 		dst = append(appendValue(dst, e.Request), '"')
 	}
 	if e.Upstream != "" {
-		dst = append(dst, `, upstream: "http://`...)
+		dst = append(dst, `, upstream: "`...)
+		dst = append(dst, cmp.Or(e.Scheme, "http://")...)
 		dst = appendValue(dst, e.Upstream)
 		if strings.HasPrefix(e.Upstream, "unix:") {
 			dst = append(dst, ':')

@@ -107,8 +107,20 @@ func (sh *Shard) describe(s *Session, e *observe.Entry) {
 	}
 	if r.peer != nil {
 		e.Upstream = r.peer.Name
+		e.Scheme = r.upstreamScheme()
 		e.URI = r.env.RawTarget
 	}
+}
+
+// upstreamScheme is how the upstream is spoken to, as the error log has it.
+func (r *Request) upstreamScheme() string {
+	switch {
+	case r.stream != nil || r.connect:
+		return "tcp://"
+	case r.tls != nil:
+		return "https://"
+	}
+	return "http://"
 }
 
 // requestLineMax bounds what a log line shows of a request line, in bytes.

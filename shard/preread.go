@@ -15,11 +15,15 @@ func (sh *Shard) enterPreread(s *Session) {
 	r := sh.lendRequest(s)
 	sh.useStream(s, r, r.server)
 	sh.realIP(r, &r.server.Settings)
-	sh.timers.Set(s.slot, sh.nowMs+max(r.stream.PrereadTimeout, prereadLeastMs))
+	wait := int64(decideMs)
+	if r.stream.Preread {
+		wait = r.stream.PrereadTimeout
+	}
+	sh.timers.Set(s.slot, sh.nowMs+wait)
 }
 
-// prereadLeastMs is how long a session that is not looked at may take to be decided upon.
-const prereadLeastMs = 10_000
+// decideMs is how long a session that is not looked at may take to be decided upon.
+const decideMs = 10_000
 
 // useStream lets a server say what holds for the session.
 func (sh *Shard) useStream(s *Session, r *Request, server *route.Server) {
@@ -106,7 +110,17 @@ func (sh *Shard) readHello(s *Session, r *Request) (name []byte, done bool) {
 	}
 	e := &r.env.Stream
 	switch status := preread.Parse(b[:n], &sh.hello); {
-	case status == preread.More && n < len(b) && s.Down.Bits&relay.RdHup == 0:
+	case status == preread.More && n == len(b):
+		s.cause(observe.ReasonBadRequest, observe.SideClient)
+		sh.logError(s, observe.LevelError, "preread buffer full while prereading client data", nil)
+		sh.endStream(s, r, streamBad)
+		return nil, false
+	case status == preread.More && s.Down.Bits&relay.RdHup != 0:
+		s.trail = s.trail.Note(observe.SideClient, observe.EventFin)
+		s.cause(observe.ReasonAborted, observe.SideClient)
+		sh.endStream(s, r, streamOK)
+		return nil, false
+	case status == preread.More:
 		s.Down.Bits &^= relay.CanRead // only more of it is worth another look
 		return nil, false
 	case status == preread.Done:

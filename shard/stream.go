@@ -11,6 +11,7 @@ import (
 // Statuses of a stream's session, as nginx logs them.
 const (
 	streamOK        = 200
+	streamBad       = 400
 	streamForbidden = 403
 	streamFailed    = 500
 	streamGone      = 502

@@ -67,7 +67,7 @@ func (sh *Shard) connectTunnel(s *Session, r *Request) {
 // connectTo begins to connect to the first of the addresses that answers. Each is judged
 // here, right before: what a name stands for may have changed since it was asked about.
 func (sh *Shard) connectTo(s *Session, r *Request, addrs []netip.Addr, port uint16) {
-	spec := upstream.GroupSpec{Name: connectGroup, KeepaliveTimeMs: adHocKeepaliveMs}
+	spec := upstream.GroupSpec{Name: ConnectGroup, KeepaliveTimeMs: adHocKeepaliveMs}
 	for _, a := range addrs {
 		if to := netip.AddrPortFrom(a, port); r.location.TunnelPass.AllowAddr(a) {
 			spec.Servers = append(spec.Servers, upstream.ServerSpec{Name: to.String(), Addr: to, Weight: 1})
@@ -87,8 +87,8 @@ func (sh *Shard) connectTo(s *Session, r *Request, addrs []netip.Addr, port uint
 	sh.connectTunnel(s, r)
 }
 
-// connectGroup is the name in the metrics of all that clients asked for by CONNECT.
-const connectGroup = "connect"
+// ConnectGroup is the name in the metrics of all that clients asked for by CONNECT.
+const ConnectGroup = "connect"
 
 // resolveTunnel has the name of a CONNECT resolved. The session waits in Connect.
 func (sh *Shard) resolveTunnel(s *Session, r *Request, target route.TunnelTarget) {

@@ -38,9 +38,7 @@ type Pool struct {
 
 // NewPool makes a pool. Its workers start with the first handshake.
 func NewPool(opt PoolOptions) *Pool {
-	if opt.Computing <= 0 {
-		opt.Computing = max(1, runtime.NumCPU()/2)
-	}
+	opt.Computing = Computing(opt.Computing)
 	if opt.ActiveMax <= 0 {
 		opt.ActiveMax = 1024
 	}
@@ -61,6 +59,14 @@ func NewPool(opt PoolOptions) *Pool {
 		p.workers = append(p.workers, &worker{pool: p, activeMax: share, bell: make(chan struct{}, 1)})
 	}
 	return p
+}
+
+// Computing is how many handshakes compute at the same time with that PoolOptions.Computing.
+func Computing(asked int) int {
+	if asked > 0 {
+		return asked
+	}
+	return max(1, runtime.NumCPU()/2)
 }
 
 // Stats is how many handshakes are under way, wait, and were refused since the start.

@@ -313,8 +313,12 @@ func TestBadClients(t *testing.T) {
 					t.Run(b.name, func(t *testing.T) {
 						t.Parallel()
 						want := b.want
-						if kind == proc.Nginx && b.nginx != nil {
-							want = b.nginx
+						if kind == proc.Nginx {
+							if b.nginx != nil {
+								want = b.nginx
+							}
+							// It closes with bytes unread, and the reset may overtake the alert.
+							want = append(slices.Clone(want), "end")
 						}
 						if got := playBad(t, b, p.Addr); !slices.Contains(want, got) {
 							t.Errorf("got %q, want one of %q", got, want)

@@ -344,8 +344,8 @@ func renegotiated(t *testing.T, address string) string {
 	switch {
 	case strings.Contains(said, "no renegotiation"):
 		return "refused: no_renegotiation"
-	case strings.Contains(said, "alert"):
-		return "refused"
+	case strings.Contains(said, "SSL alert number 10"):
+		return "refused: unexpected_message"
 	}
-	return "see " + said
+	return "not refused: " + brief(said)
 }
