@@ -18,6 +18,7 @@ const everything = `
 events { worker_connections 100; }
 http {
     log_format short escape=json "$status $request_uri";
+    limit_conn_zone $uri zone=z:1m;
     map $http_upgrade $mode { default plain; websocket ws; }
     upstream chat {
         server 10.0.0.1:9001 weight=3 max_fails=7 fail_timeout=11s;
@@ -49,6 +50,7 @@ http {
             server_tokens "An edge"; add_header X-A $uri always; expires modified 1h;
             types { a/b c; } default_type d/e; max_ranges 5; etag on; if_modified_since before; sendfile on;
             log_not_found on; set_real_ip_from 10.0.0.0/8; real_ip_header X-A; real_ip_recursive on;
+            limit_conn z 3; limit_conn_status 429;
         }
         location @down { internal; return 503; }
     }
@@ -116,6 +118,7 @@ func TestBuildSettings(t *testing.T) {
 		Sendfile:               true,
 		LogNotFound:            true,
 		RealIP:                 got.RealIP,
+		Limits:                 got.Limits,
 		AccessLogs:             got.AccessLogs,
 		TunnelLogs:             []int{2},
 	}

@@ -154,6 +154,7 @@ func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 		sinks = append(sinks, sink)
 	}
 	e.openHandshakes()
+	paceCollections()
 	for i := range n {
 		sh, err := shard.New(shard.Options{
 			Index: i, SessionsMax: e.budget.sessionsMax, InFlightMax: inFlightPerCore, PipesMax: e.budget.pipesMax,
