@@ -11,7 +11,7 @@ import (
 // is smaller than that. What lives here is small, since records and buffers hold no pointers,
 // so the runtime's rule, to collect when the heap has doubled, would make it collect ten times
 // a second while handshakes of TLS are made. An idle process keeps none of it (scavenger).
-const heapSlack = 32 << 20
+const heapSlack = 12 << 20
 
 // paceCollections keeps the runtime's GOGC at what heapSlack asks for, unless the environment
 // says what it is to be. It sets it after each collection that changes the answer by much.

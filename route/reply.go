@@ -16,6 +16,8 @@ type ReplyForm struct {
 	// RetryAfterSec is the delay in seconds that a 503 or 429 asks the client for; 0
 	// means one second for a 503 and no such field for a 429 (RFC 9110 section 10.2.3).
 	RetryAfterSec int
+	// Note is a line of a page of ours below its title; empty for none.
+	Note string
 }
 
 // Return is a compiled return directive. It is immutable.
@@ -161,7 +163,7 @@ func appendPage(dst []byte, e *Env, status int, fields []byte, form ReplyForm) [
 	dst = appendReplyHead(dst, e, status)
 	if !bodyless(status) {
 		dst = append(dst, "Content-Type: text/html\r\n"...)
-		dst = appendLength(dst, int64(pageLength(status, name)))
+		dst = appendLength(dst, int64(pageLength(status, name, form.Note)))
 	}
 	dst = append(dst, fields...)
 	dst = appendRetryAfter(dst, status, form.RetryAfterSec)
@@ -170,7 +172,7 @@ func appendPage(dst []byte, e *Env, status int, fields []byte, form ReplyForm) [
 	if bodyless(status) || toHead(e) {
 		return dst
 	}
-	return appendPageBody(dst, status, name)
+	return appendPageBody(dst, status, name, form.Note)
 }
 
 // appendReplyEnd appends what the heads of all answers of our own end with.
@@ -210,26 +212,37 @@ func appendChallenge(dst []byte, e *Env) []byte {
 const (
 	pageStart  = "<!DOCTYPE html>\n<html>\n<head><title>"
 	pageMiddle = "</title></head>\n<body>\n<h1>"
-	pageFooter = "</h1>\n<hr>"
+	pageTitled = "</h1>\n"
+	noteStart  = "<p>"
+	noteEnd    = "</p>\n"
+	pageFooter = "<hr>"
 	pageEnd    = "\n</body>\n</html>\n"
 )
 
-func appendPageBody(dst []byte, status int, name string) []byte {
+func appendPageBody(dst []byte, status int, name, note string) []byte {
 	dst = append(dst, pageStart...)
 	dst = appendTitle(dst, status)
 	dst = append(dst, pageMiddle...)
 	dst = appendTitle(dst, status)
+	dst = append(dst, pageTitled...)
+	if note != "" {
+		dst = append(append(append(dst, noteStart...), note...), noteEnd...)
+	}
 	dst = append(dst, pageFooter...)
 	dst = append(dst, name...)
 	return append(dst, pageEnd...)
 }
 
-func pageLength(status int, name string) int {
+func pageLength(status int, name, note string) int {
 	title := len("000")
 	if text := statusTexts[status]; text != "" {
 		title += 1 + len(text)
 	}
-	return len(pageStart) + len(pageMiddle) + len(pageFooter) + len(name) + len(pageEnd) + 2*title
+	n := len(pageStart) + len(pageMiddle) + len(pageTitled) + len(pageFooter) + len(name) + len(pageEnd) + 2*title
+	if note != "" {
+		n += len(noteStart) + len(note) + len(noteEnd)
+	}
+	return n
 }
 
 func appendTitle(dst []byte, status int) []byte {

@@ -21,9 +21,11 @@ func (sh *Shard) refuse(s *Session, status int) {
 
 // replyError answers with a page of ours.
 func (sh *Shard) replyError(s *Session, r *Request, status int) {
+	note := noteOf(status)
 	status = onWire(status)
 	r.status = 0
 	form := sh.beginReply(s, r, status)
+	form.Note = note
 	sh.finishReply(s, r, status, route.AppendError(sh.out[:0], &r.env, status, form))
 }
 

@@ -44,7 +44,8 @@ func (l *pooledList) Len() int { return l.idle }
 
 // reusable reports whether a connection made for this request may serve others after it.
 func (r *Request) reusable() bool {
-	return r.stream == nil && !r.connect && r.upgrade == httpparse.UpgradeNone && r.group.Keepalive > 0 && r.proxyProtocol() == 0
+	return r.stream == nil && !r.connect && r.upgrade == httpparse.UpgradeNone && r.group.Keepalive > 0 &&
+		r.proxyProtocol() == 0
 }
 
 // registerUpstream registers a new connection with the poller: under the session's handle,

@@ -16,6 +16,7 @@ func (sh *Shard) beginReply(s *Session, r *Request, status int) route.ReplyForm 
 	}
 	sh.countOutcome(r, observe.OutcomeRejected)
 	r.env.NowNs = sh.wallNs()
+	r.env.Status = r.answerStatus(status) // for texts with $status
 	r.keepDown = r.keepDown && !r.cut && !sh.quitting && sh.discardGlued(r) && keepsAfter(r, status)
 	return route.ReplyForm{Keepalive: r.keepDown, Status: r.status}
 }

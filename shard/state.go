@@ -40,7 +40,7 @@ const (
 	Free        State = iota // the slot is not in use
 	ProxyHeader              // the header of the PROXY protocol is awaited
 	Handshake                // TLS handshake with the client, made by the pool
-	Preread                  // stream: deciding about a connection, by its first bytes where that is asked for
+	Preread                  // stream: deciding about a connection, perhaps by its first bytes
 	ReadHead                 // reading a request head
 	ReadBody                 // holding the request body before an upstream is asked
 	Connect                  // connecting to a peer

@@ -23,6 +23,19 @@ func onWire(status int) int {
 	return status
 }
 
+// noteOf is what the page of such a status says besides.
+func noteOf(status int) string {
+	switch status {
+	case statusCertificateError:
+		return "The SSL certificate error"
+	case statusNoCertificate:
+		return "No required SSL certificate was sent"
+	case statusPlainOnTLS:
+		return "The plain HTTP request was sent to HTTPS port"
+	}
+	return ""
+}
+
 // findServer is the server that the request is for: by its host, else by the name that the
 // client asked for in its TLS handshake, else the listener's default.
 func (sh *Shard) findServer(s *Session, r *Request) *route.Server {

@@ -115,7 +115,9 @@ func (sh *Shard) resolveTunnel(s *Session, r *Request, target route.TunnelTarget
 
 // tunnelResolved goes on with a CONNECT whose name was looked up, if the session still waits
 // for that.
-func (sh *Shard) tunnelResolved(h pool.Handle, request uint32, addrs []netip.Addr, port uint16, status upstream.ResolveStatus) {
+func (sh *Shard) tunnelResolved(
+	h pool.Handle, request uint32, addrs []netip.Addr, port uint16, status upstream.ResolveStatus,
+) {
 	s := sh.sessions.Get(h)
 	if s == nil || s.state != Connect || s.requests != request || !sh.cold(s).resolving {
 		return

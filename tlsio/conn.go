@@ -47,6 +47,10 @@ const (
 	flagTruncated                    // the connection ended without the peer's close_notify
 	flagOwed                         // the peer asked for a KeyUpdate of ours (RFC 8446 section 4.6.3)
 	flagTickets                      // handshake messages are shown to whoever asked for tickets
+	flagKernelNext                   // reading goes to the kernel (ToKernel) as soon as it can
+	flagKernelIn                     // the kernel opens records
+	flagKernelOut                    // the kernel seals records
+	flagKernelFull                   // and may have some that wait for room in the socket
 
 	fruitlessShift = 11
 	fruitlessMask  = 0x1f << fruitlessShift

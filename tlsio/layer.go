@@ -31,6 +31,10 @@ type Layer struct {
 	nonce [12]byte
 	extra [13]byte // the additional data of TLS 1.2 (RFC 5246 section 6.2.3.3)
 
+	kernel     Kernel
+	kernelInfo [kernelKeyMax]byte // a key on its way to the kernel
+	control    [5]byte            // what a record holds that the kernel seals, if that is no data
+
 	// How many records one key may seal or open before it is replaced (TLS 1.3: RFC 8446
 	// section 5.5, for sealing), or before the connection ends (TLS 1.2, both ways).
 	rekeyAfter, endAfter uint64
@@ -101,6 +105,7 @@ func (l *Layer) dropLoans(c *Conn) {
 }
 
 func (l *Layer) dropUnsent(c *Conn) {
+	c.flags &^= flagKernelFull
 	if c.unsent != 0 {
 		l.bufs.Put(c.unsent)
 		c.unsent = 0

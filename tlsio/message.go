@@ -117,6 +117,5 @@ func (l *Layer) keyUpdate(b []byte) (alert, string) {
 		r.c.flags |= flagOwed
 	}
 	l.endTickets(r.c)
-	l.rekeyed(r.c, &r.c.in, l.inKeys(r.id, r.c))
-	return alertNone, ""
+	return l.renewIn()
 }

@@ -72,7 +72,23 @@ func (l *Layer) read(id uint32, fd int32, dst []byte) (n int) {
 	if r.in == nil {
 		r.in = make([]byte, inSize)
 	}
+	if r.c.is(flagKernelNext) {
+		l.readInKernel(r.c, fd)
+	}
 	l.load()
+	if r.c.is(flagKernelIn) {
+		n = l.readKernel(dst)
+	} else {
+		n = l.readSealed(dst)
+	}
+	l.hold()
+	r.c = nil
+	return n
+}
+
+// readSealed is read where the socket gives records as they are.
+func (l *Layer) readSealed(dst []byte) (n int) {
+	r := &l.reader
 	for short := false; ; {
 		n += l.openAll(dst[n:])
 		if r.plainW > 0 || r.c.is(flagInDone) || n > 0 && (n == len(dst) || short) {
@@ -84,8 +100,6 @@ func (l *Layer) read(id uint32, fd int32, dst []byte) (n int) {
 		}
 		short = got < asked
 	}
-	l.hold()
-	r.c = nil
 	return n
 }
 

@@ -26,6 +26,9 @@ func (l *Layer) Write(id uint32, fd int32, b []byte) (n int, errno sys.Errno) {
 	if c.is(flagOutDone) {
 		return 0, sys.Errno(c.out.Seq)
 	}
+	if c.is(flagKernelOut) {
+		return l.writeKernel(id, c, fd, b)
+	}
 	if c.unsent != 0 {
 		if errno := l.Flush(id, fd); errno != 0 {
 			return 0, errno
@@ -88,6 +91,9 @@ func (l *Layer) deadOut(id uint32, c *Conn, errno sys.Errno) {
 // Flush writes what is pending. EAGAIN: some still is.
 func (l *Layer) Flush(id uint32, fd int32) sys.Errno {
 	c := l.conn(id)
+	if c.is(flagKernelOut) {
+		return l.flushKernel(c, fd)
+	}
 	if c.unsent == 0 {
 		return 0
 	}
@@ -108,7 +114,10 @@ func (l *Layer) Flush(id uint32, fd int32) sys.Errno {
 }
 
 // Pending reports whether records wait for the socket.
-func (l *Layer) Pending(id uint32) bool { return l.conn(id).unsent != 0 }
+func (l *Layer) Pending(id uint32) bool {
+	c := l.conn(id)
+	return c.unsent != 0 || c.is(flagKernelFull)
+}
 
 // CloseNotify ends our direction of the stream (RFC 8446 section 6.1) behind what is
 // pending; it does not shut the socket down. EAGAIN: not yet, call it again. Once it has
@@ -124,6 +133,9 @@ func (l *Layer) CloseNotify(id uint32, fd int32) sys.Errno {
 		}
 		return sys.Errno(c.out.Seq)
 	}
+	if c.is(flagKernelOut) {
+		return l.closeKernel(id, c, fd)
+	}
 	w := l.sealAlert(id, c, alertCloseNotify)
 	l.ciphers.get(id).out = keys{}
 	c.endOut(uint64(sys.EPIPE))
@@ -136,6 +148,9 @@ func (l *Layer) sendAlert(id uint32, fd int32, a alert) (sent bool) {
 	c := l.conn(id)
 	if c.is(flagOutDone) || l.Flush(id, fd) != 0 {
 		return false
+	}
+	if c.is(flagKernelOut) {
+		return l.alertKernel(fd, a) == 0
 	}
 	w := l.sealAlert(id, c, a)
 	n, errno := sys.Write(fd, l.out[:w])

@@ -1,14 +1,12 @@
 package e2e_test
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -268,17 +266,6 @@ func errorLogged(t *testing.T, p *proc.Proxy, text string) {
 		}
 		return nil
 	})
-}
-
-// tryRun is run for a program that may fail.
-func tryRun(t *testing.T, path string, args ...string) (string, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*proc.Patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.WaitDelay = proc.Patience
-	out, err := cmd.CombinedOutput()
-	return string(out), err
 }
 
 // identity are certificates of a test's own, as files and as what Go's TLS takes.
