@@ -62,8 +62,8 @@ const (
 var _ [observe.StateCount]struct{} = [stateCount]struct{}{}
 
 var stateNames = [stateCount]string{
-	"free", "proxyheader", "handshake", "preread", "readhead", "readbody", "connect", "uphandshake", "sendhead", "readresp", "body",
-	"switch", "tunnel", "halfclosed", "idle", "reply", "linger", "closed",
+	"free", "proxyheader", "handshake", "preread", "readhead", "readbody", "connect", "uphandshake",
+	"sendhead", "readresp", "body", "switch", "tunnel", "halfclosed", "idle", "reply", "linger", "closed",
 }
 
 // String is the state's name in metrics and dumps.
