@@ -40,17 +40,17 @@ type Conn struct {
 // What is known of a connection. The bits from fruitlessShift on count the records in a row
 // that brought no data.
 const (
-	flagClient    uint16 = 1 << iota // we are the client
-	flagTLS12                        // TLS 1.2, else 1.3
-	flagInDone                       // nothing more is read: Recv returns in.Seq, 0 for the end of the stream
-	flagOutDone                      // nothing more is sealed: Write returns out.Seq
-	flagTruncated                    // the connection ended without the peer's close_notify
-	flagOwed                         // the peer asked for a KeyUpdate of ours (RFC 8446 section 4.6.3)
-	flagTickets                      // handshake messages are shown to whoever asked for tickets
-	flagKernelNext                   // reading goes to the kernel (ToKernel) as soon as it can
-	flagKernelIn                     // the kernel opens records
-	flagKernelOut                    // the kernel seals records
-	flagKernelFull                   // and may have some that wait for room in the socket
+	flagClient     uint16 = 1 << iota // we are the client
+	flagTLS12                         // TLS 1.2, else 1.3
+	flagInDone                        // nothing more is read: Recv returns in.Seq, 0 for the end of the stream
+	flagOutDone                       // nothing more is sealed: Write returns out.Seq
+	flagTruncated                     // the connection ended without the peer's close_notify
+	flagOwed                          // the peer asked for a KeyUpdate of ours (RFC 8446 section 4.6.3)
+	flagTickets                       // handshake messages are shown to whoever asked for tickets
+	flagKernelNext                    // reading goes to the kernel (ToKernel) as soon as it can
+	flagKernelIn                      // the kernel opens records
+	flagKernelOut                     // the kernel seals records
+	flagKernelFull                    // and may have some that wait for room in the socket
 
 	fruitlessShift = 11
 	fruitlessMask  = 0x1f << fruitlessShift

@@ -36,3 +36,9 @@ func (l *Layer) SecretsForTest(id uint32) bool {
 	c := l.conn(id)
 	return c.in.Secret != [48]byte{} || c.out.Secret != [48]byte{}
 }
+
+// InKernelForTest is which directions of a connection the kernel has.
+func (l *Layer) InKernelForTest(id uint32) (in, out bool) {
+	c := l.conn(id)
+	return c.is(flagKernelIn), c.is(flagKernelOut)
+}

@@ -214,6 +214,13 @@ type rig struct {
 // newRig makes one with random secrets.
 func newRig(t testing.TB, s suite, client bool) *rig {
 	t.Helper()
+	fd, peer := sockets(t)
+	return newRigOn(t, s, client, fd, peer)
+}
+
+// newRigOn makes one over the two ends of a connection.
+func newRigOn(t testing.TB, s suite, client bool, fd, peer int32) *rig {
+	t.Helper()
 	var e tlsio.Established
 	e.Version, e.Suite, e.Client = s.version, s.id, client
 	if !s.tls13() {
@@ -224,7 +231,7 @@ func newRig(t testing.TB, s suite, client bool) *rig {
 	r := &rig{t: t, suite: s, bufs: pool.NewBufs(64 << 20)}
 	r.out = newDirection(t, s, e.In.Secret[:], e.In.Seq)
 	r.in = newDirection(t, s, e.Out.Secret[:], e.Out.Seq)
-	r.fd, r.peer = sockets(t)
+	r.fd, r.peer = fd, peer
 	r.layer = tlsio.NewLayer(r.bufs)
 	r.id = r.layer.Open(&e, nil)
 	return r

@@ -117,6 +117,13 @@ func configs(s suite) (server, client *tls.Config) {
 func shake(t testing.TB, s suite, asClient bool, wrap func(net.Conn) net.Conn) (e tlsio.Established, fd int32, peer *tls.Conn) {
 	t.Helper()
 	fd, other := sockets(t)
+	e, peer = shakeOver(t, s, asClient, fd, wrap, other)
+	return e, fd, peer
+}
+
+// shakeOver is shake with the two ends of a connection, of which other is closed.
+func shakeOver(t testing.TB, s suite, asClient bool, fd int32, wrap func(net.Conn) net.Conn, other int32) (e tlsio.Established, peer *tls.Conn) {
+	t.Helper()
 	ours, theirs := fileConn(t, fd), fileConn(t, other)
 	sys.Close(other)
 	defer ours.Close()
@@ -156,7 +163,7 @@ func shake(t testing.TB, s suite, asClient bool, wrap func(net.Conn) net.Conn) (
 	if s.tls13() {
 		copy(e.In.Secret[:], unhex(t, secrets[in]))
 		copy(e.Out.Secret[:], unhex(t, secrets[out]))
-		return e, fd, peer
+		return e, peer
 	}
 	s.id = state.CipherSuite
 	clientKeys, serverKeys := keyBlock(t, s, unhex(t, secrets["CLIENT_RANDOM"]), unhex(t, secrets["random"]), tap.seen.Bytes())
@@ -166,7 +173,7 @@ func shake(t testing.TB, s suite, asClient bool, wrap func(net.Conn) net.Conn) (
 	}
 	copy(e.Out.Secret[:], clientKeys)
 	copy(e.In.Secret[:], serverKeys)
-	return e, fd, peer
+	return e, peer
 }
 
 // keyBlock is the key derivation of RFC 5246 section 6.3. The server's random stands behind
@@ -244,6 +251,15 @@ func testBulk(t *testing.T, s suite, asClient bool, total int64) {
 	l := tlsio.NewLayer(bufs)
 	l.LimitsForTest(100, 1<<36)
 	id := l.Open(&e, nil)
+	streamBoth(t, s, l, id, fd, peer, total)
+	if n, _ := bufs.Lent(); n != 0 || l.Len() != 0 {
+		t.Errorf("%d buffers are lent", n)
+	}
+}
+
+// streamBoth sends total bytes each way, ends both streams, closes the connection and
+// compares hashes.
+func streamBoth(t *testing.T, s suite, l *tlsio.Layer, id uint32, fd int32, peer *tls.Conn, total int64) {
 	peer.SetDeadline(time.Now().Add(20 * deadline))
 
 	type sum struct {
@@ -279,9 +295,6 @@ func testBulk(t *testing.T, s suite, asClient bool, total int64) {
 		t.Error("truncated")
 	}
 	l.Close(id)
-	if n, _ := bufs.Lent(); n != 0 || l.Len() != 0 {
-		t.Errorf("%d buffers are lent", n)
-	}
 }
 
 // pour writes total random bytes in pieces of all sizes.

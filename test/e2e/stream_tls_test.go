@@ -121,7 +121,7 @@ func TestStreamSpeaksTLSToTheUpstream(t *testing.T) {
 	})
 	plain := serveRaw(t, readToEnd)
 	const block = `
-    proxy_ssl on; proxy_half_close on; proxy_ssl_protocols TLSv1.2 TLSv1.3;
+    proxy_ssl on; proxy_half_close on; proxy_ssl_protocols TLSv1.2 TLSv1.3; proxy_ssl_session_reuse off;
     server { listen 127.0.0.1:{{port:front}}; proxy_pass {{backend}}; }
     server { listen 127.0.0.1:{{port:named}}; proxy_pass {{backend}};
              proxy_ssl_server_name on; proxy_ssl_name good.test;
