@@ -173,9 +173,9 @@ func rank(c *tls.Certificate) int {
 }
 
 // Choose returns the function that a listener needs: find says which of servers a client
-// gets that asks for host (empty if it names none); the number goes into tlsio.Info. A nil
-// server has no certificate of its own: the one numbered fallback answers for it, as in
-// nginx. rejects tells the servers that refuse handshakes (ssl_reject_handshake).
+// gets that asks for host (empty if it names none). A nil server has no certificate of its
+// own: the one numbered fallback answers for it, as in nginx. The number of the one that
+// answers goes into tlsio.Info. rejects tells the servers that refuse handshakes (ssl_reject_handshake).
 func Choose(servers []*Server, fallback int, rejects []bool, find func(host string) int) func(
 	*tls.ClientHelloInfo) *tlsio.ServerConfig {
 	return func(hello *tls.ClientHelloInfo) *tlsio.ServerConfig {
@@ -185,7 +185,8 @@ func Choose(servers []*Server, fallback int, rejects []bool, find func(host stri
 		}
 		s := servers[i]
 		if s == nil {
-			s = servers[fallback]
+			i = fallback
+			s = servers[i]
 		}
 		if s == nil {
 			return nil

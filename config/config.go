@@ -82,6 +82,8 @@ type Events struct {
 	Steering Steering
 	// Handshakes bounds TLS handshakes (ssl_handshakes, ours).
 	Handshakes Handshakes
+	// KernelTLS gives TLS connections to the kernel (ssl_ktls, ours).
+	KernelTLS bool
 }
 
 // HTTP is what the http context says.

@@ -22,6 +22,13 @@ func sslDirectives() []Directive {
 			"new ones are refused. computing is how many use a processor at the same time: one for every two.",
 		Deviation: "Not in nginx.",
 		min:       1, max: 3, read: readHandshakes,
+	}, Directive{
+		Name: "ssl_ktls", Contexts: CtxMain | CtxEvents, Args: "on | off", Default: "off",
+		Doc: "Has the kernel seal and open the records of TLS connections, with clients and with upstreams, where it can. " +
+			"What it can't take stays in the program; where it has no TLS at all, that is logged at the start.",
+		Deviation: "Not in nginx, where it is \"ssl_conf_command Options KTLS\". See docs/tls.md for what it is good for.",
+		min:       1, max: 1, form: onOffOnly,
+		read: func(l *level, n *node) { l.cfg.Events.KernelTLS = isOn(n.args[0]) },
 	})
 }
 

@@ -154,6 +154,7 @@ func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 		sinks = append(sinks, sink)
 	}
 	e.openHandshakes()
+	kernel := e.kernelTLS()
 	paceCollections()
 	for i := range n {
 		sh, err := shard.New(shard.Options{
@@ -161,6 +162,7 @@ func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 			Policies: e.shared.Policies, Peers: e.shared.Registry, Snapshot: e.built.Snapshot, Logs: sinks, Errors: errorLog,
 			ErrorLevel: errorLog.level, NextID: func() uint64 { return e.nextID.Add(1) }, Pid: os.Getpid(),
 			Quiet: e.scavenger.notice, Load: e.steering.Load(i), Handshakes: e.handshakes, Zones: e.shared.Zones,
+			KernelTLS: kernel,
 		}, e.sockets.tcp[i])
 		if err != nil {
 			return err

@@ -52,7 +52,7 @@ func (b *builder) settings(s *config.Settings, at config.Position) route.Setting
 		PassTrailers:         p.PassTrailers,
 		RealIP:               b.realIP(&s.RealIP, s.RealIP.Header),
 	}
-	r.SSLVerifyClient = uint8(s.SSL.VerifyClient)
+	r.SSLVerifyClient, r.SSLVerifyRules = uint8(s.SSL.VerifyClient), b.verifyRules(&s.SSL)
 	b.answers(&r, s)
 	r.Limits = b.limits(b.compiler, &s.Limits, false)
 	if p.ReadTimeoutSet {

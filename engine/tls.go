@@ -18,6 +18,14 @@ type tlsBuilder struct {
 	certs *certs.Store
 	// upstreams numbers the settings for TLS with upstreams, as Snapshot.UpstreamTLS does.
 	upstreams map[upstreamKey]int
+	// rules numbers the ways to verify certificates of clients, from 1 on.
+	rules map[verifyKey]uint32
+}
+
+// verifyKey tells ways to verify certificates of clients apart.
+type verifyKey struct {
+	client, trusted, crl string
+	depth                int
 }
 
 // upstreamKey tells settings for TLS with upstreams apart: the files and the text of the name,
@@ -29,7 +37,19 @@ type upstreamKey struct {
 }
 
 func newTLSBuilder(store *certs.Store) tlsBuilder {
-	return tlsBuilder{certs: store, upstreams: map[upstreamKey]int{}}
+	return tlsBuilder{certs: store, upstreams: map[upstreamKey]int{}, rules: map[verifyKey]uint32{}}
+}
+
+// verifyRules is route.Settings.SSLVerifyRules.
+func (b *builder) verifyRules(set *config.SSLSettings) uint32 {
+	if set.VerifyClient == config.VerifyOff {
+		return 0
+	}
+	key := verifyKey{set.ClientCertificate.Path, set.TrustedCertificate.Path, set.CRL.Path, set.VerifyDepth}
+	if b.tls.rules[key] == 0 {
+		b.tls.rules[key] = uint32(len(b.tls.rules) + 1)
+	}
+	return b.tls.rules[key]
 }
 
 // listenersTLS says for each listener with ssl what its clients get. The table has all

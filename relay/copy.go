@@ -27,8 +27,10 @@ const spliceFrames = 16 << 10
 // Pump moves what it can from h's socket to other's, at most about budget bytes,
 // and returns why it stopped. It reads only when it holds nothing, so a half never
 // has more than one buffer or pipe in flight. While the lent memory is at its limit
-// it goes on without holding anything.
+// it goes on without holding anything. A budget smaller than Scratch is also the most that
+// is read at once, and nothing is spliced then.
 func (m *Mover) Pump(h, other *Half, budget int) Progress {
+	into := m.Scratch[:min(len(m.Scratch), max(budget, 0))]
 	for {
 		if h.owes() {
 			if p := m.flush(h, other); p != Drained {
@@ -48,13 +50,13 @@ func (m *Mover) Pump(h, other *Half, budget int) Progress {
 		var moved int
 		switch {
 		case (h.Bits|other.Bits)&Secured != 0:
-			moved = m.copySecured(h, other)
+			moved = m.copySecured(h, other, into)
 		case m.Bufs.Full():
-			moved = m.copyUnheld(h, other)
-		case m.wantsSplice(h):
+			moved = m.copyUnheld(h, other, into)
+		case len(into) == len(m.Scratch) && m.wantsSplice(h):
 			moved = m.fill(h, other)
 		default:
-			moved = m.copy(h, other)
+			moved = m.copy(h, other, into)
 		}
 		budget -= max(moved, 1)
 	}
@@ -70,13 +72,14 @@ func (m *Mover) wantsSplice(h *Half) bool {
 	return h.full == framed || h.frames.payloadLeft() > spliceAbove
 }
 
-// copy does one read and one write. What the destination refuses is held.
-func (m *Mover) copy(h, other *Half) int {
-	n, errno := sys.Recv(h.FD, m.Scratch)
+// copy does one read, into a part of Scratch, and one write. What the destination refuses
+// is held.
+func (m *Mover) copy(h, other *Half, into []byte) int {
+	n, errno := sys.Recv(h.FD, into)
 	if !h.readResult(n, errno) {
 		return 0
 	}
-	if n < len(m.Scratch) {
+	if n < len(into) {
 		if h.full != noSplice {
 			h.full = 0
 		}
@@ -84,7 +87,7 @@ func (m *Mover) copy(h, other *Half) int {
 	} else if h.full < fullReads {
 		h.full++
 	}
-	b := m.Scratch[:n]
+	b := into[:n]
 	messages := h.frames.follow(b)
 	h.Messages += messages
 	if h.full == fullReads && int(messages) <= n/spliceFrames && h.frames.phase() != phaseBlind {

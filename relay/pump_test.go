@@ -339,7 +339,7 @@ func TestFullReadsInARow(t *testing.T) {
 			t.Skip("the kernel allows no large socket buffer here")
 		}
 		r.down.Bits |= relay.CanRead
-		r.m.Pump(&r.down, &r.up, 1) // one read
+		r.m.Pump(&r.down, &r.up, scratchSize) // one read
 		if got := r.down.FullReads(); got != c.want {
 			t.Fatalf("after a read of %d: %d full reads in a row, want %d", c.size, got, c.want)
 		}

@@ -74,14 +74,13 @@ func (m *Mover) Shutdown(h *Half) sys.Errno {
 
 // copySecured is copy where one of the two sockets carries TLS. What the destination does
 // not take goes back to the TLS layer if it came from there.
-func (m *Mover) copySecured(h, other *Half) int {
-	into := m.Scratch
+func (m *Mover) copySecured(h, other *Half, into []byte) int {
 	if m.Bufs.Full() || m.TLS.Full() {
 		if other.Bits&CanWrite == 0 {
 			h.State = Blocked
 			return 0
 		}
-		into = into[:securedShort]
+		into = into[:min(len(into), securedShort)]
 	}
 	n, errno := m.Recv(h, into)
 	if !h.readResult(n, errno) {

@@ -20,7 +20,7 @@ const (
 func (m *Mover) fill(h, other *Half) int {
 	id, ok := m.Pipes.Get()
 	if !ok {
-		return m.copy(h, other)
+		return m.copy(h, other, m.Scratch)
 	}
 	pipe := m.Pipes.At(id)
 	var errno sys.Errno
@@ -40,10 +40,10 @@ func (m *Mover) fill(h, other *Half) int {
 		if h.full != framed {
 			h.full = 0
 		}
-		return m.copy(h, other)
+		return m.copy(h, other, m.Scratch)
 	case errno == sys.EINVAL || errno == sys.ENOSYS || errno == sys.EPERM:
 		h.full = noSplice
-		return m.copy(h, other)
+		return m.copy(h, other, m.Scratch)
 	}
 	h.readResult(0, errno)
 	return 0

@@ -6,16 +6,16 @@ import "holdfast/internal/sys"
 // destination does not take stays in the source's socket. Bytes are looked at,
 // written, and only then read away. That costs one system call more, and keeps
 // receivers that do not read from stopping everybody else.
-func (m *Mover) copyUnheld(h, other *Half) int {
+func (m *Mover) copyUnheld(h, other *Half, into []byte) int {
 	if other.Bits&CanWrite == 0 {
 		h.State = Blocked
 		return 0
 	}
-	n, errno := sys.Peek(h.FD, m.Scratch)
+	n, errno := sys.Peek(h.FD, into)
 	if !h.readResult(n, errno) {
 		return 0
 	}
-	w, errno := sys.Write(other.FD, m.Scratch[:n])
+	w, errno := sys.Write(other.FD, into[:n])
 	if errno != 0 && !m.writeFailed(h, other, errno) {
 		return n
 	}
@@ -24,10 +24,10 @@ func (m *Mover) copyUnheld(h, other *Half) int {
 	case w < n:
 		other.Bits &^= CanWrite
 		h.State = Blocked
-	case n < len(m.Scratch):
+	case n < len(into):
 		h.shortRead()
 	}
-	for b := m.Scratch[:w]; len(b) > 0; {
+	for b := into[:w]; len(b) > 0; {
 		r, errno := sys.Recv(h.FD, b)
 		if !h.readResult(r, errno) {
 			return w

@@ -7,6 +7,9 @@ type Settings struct {
 	// SSLVerifyClient is what is asked of a client's certificate (ssl_verify_client): VerifyOff
 	// and so on.
 	SSLVerifyClient uint8
+	// SSLVerifyRules is the same number for servers that verify certificates of clients by the
+	// same authorities and lists; 0 for those that ask for none.
+	SSLVerifyRules uint32
 	// ClientHeaderTimeout bounds the reading of a whole request head (client_header_timeout).
 	ClientHeaderTimeout int64
 	// ClientBodyTimeout bounds the wait between two reads of a request body (client_body_timeout).

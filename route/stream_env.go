@@ -94,9 +94,10 @@ func notNil(b []byte) []byte {
 	return b
 }
 
+// varSet is empty, not absent, where no set directive was reached, as in nginx.
 func varSet(dst []byte, e *Env, a *varArg) ([]byte, bool) {
-	if a.index >= len(e.Stream.sets) || e.Stream.sets[a.index] == nil {
-		return dst, false
+	if a.index >= len(e.Stream.sets) {
+		return dst, true
 	}
 	return append(dst, e.Stream.sets[a.index]...), true
 }

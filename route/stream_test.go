@@ -90,7 +90,7 @@ func TestStreamLogEscapes(t *testing.T) {
 	}{
 		{route.EscapeNone, "\x00a\x00\x02 |\n"},
 		{route.EscapeJSON, `\u0000a\u0000\u0002 ` + "|\n"},
-		{route.EscapeDefault, `\x00a\x00\x02 -|-` + "\n"},
+		{route.EscapeDefault, `\x00a\x00\x02 |-` + "\n"},
 	} {
 		line, err := streamCompiler(t).NewStreamLog("$ssl_preread_server_name $unset|$upstream_bytes_sent", tc.escape)
 		if err != nil {

@@ -171,6 +171,14 @@ func (b *Builder) Table() *Table {
 // they were added, from 0; -1 for none of them.
 func (t *Table) Number(listen int, s *Server) int { return slices.Index(t.listens[listen].servers, s) }
 
+// At is server number i of the address numbered listen (Number); nil if there is none.
+func (t *Table) At(listen, i int) *Server {
+	if servers := t.listens[listen].servers; i >= 0 && i < len(servers) {
+		return servers[i]
+	}
+	return nil
+}
+
 // Default is the default server of the address numbered listen (default_server, else
 // the first): what holds before a request has named its host.
 func (t *Table) Default(listen int) *Server { return t.listens[listen].fallback }

@@ -19,17 +19,19 @@ kernel=${KERNEL:-$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: //
 if [ ! -e "$work/$kernel.done" ]; then
 	rm -rf "$work/packages" "$work/unpacked"
 	mkdir -p "$work/packages" "$work/unpacked"
-	(cd "$work/packages" && apt-get download "$kernel" busybox-static)
+	# Newer kernels are in several packages.
+	mapfile -t parts < <(apt-cache depends "$kernel" | sed -nE 's/.*Depends: <?(linux-(binary|modules)-[^<>]*)>?$/\1/p')
+	(cd "$work/packages" && apt-get download "$kernel" "${parts[@]}" busybox-static)
 	for package in "$work"/packages/*.deb; do dpkg-deb -x "$package" "$work/unpacked"; done
 	rm -f "$work"/*.done
 	touch "$work/$kernel.done"
 fi
 unpacked=$work/unpacked
-cp "$unpacked/bin/busybox" "$root/bin/busybox"
+cp "$(find "$unpacked" -path '*bin/busybox' -type f | head -n 1)" "$root/bin/busybox"
 
 # In this order each module finds what it needs; those that a kernel has built in are missing.
 for module in gf128mul cryptd crypto_simd ghash-generic ctr gcm libpoly1305 poly1305_generic libchacha \
-	chacha_generic chacha20poly1305 tls; do
+	libchacha20poly1305 chacha chacha_generic chacha20poly1305 tls; do
 	file=$(find "$unpacked" -name "$module.ko*" | head -n 1)
 	case $file in
 	'') continue ;;
@@ -55,6 +57,6 @@ chmod +x "$root/init"
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initramfs.gz"
 
 timeout "${LIMIT:-45m}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1024 -display none -serial stdio \
-	-monitor none -no-reboot -kernel "$(find "$unpacked/boot" -name 'vmlinuz-*' | head -n 1)" -initrd "$work/initramfs.gz" \
+	-monitor none -no-reboot -kernel "$(find "$unpacked" -type f -name 'vmlinuz*' | head -n 1)" -initrd "$work/initramfs.gz" \
 	-append "console=ttyS0 quiet panic=-1 edd=off" </dev/null | tee "$work/console.log"
 grep -q '^ktls-qemu: passed' "$work/console.log"

@@ -141,7 +141,11 @@ func (sh *Shard) admit(fd int32, listener int, peer netip.AddrPort) {
 func (sh *Shard) greet(s *Session) {
 	if l := &sh.snapshot.Listeners[s.listener]; l.ProxyProtocol {
 		sh.setState(s, ProxyHeader)
-		sh.timers.Set(s.slot, sh.nowMs+l.ProxyHeaderMs)
+		wait := l.ProxyHeaderMs
+		if s.has(flagRefused) {
+			wait = min(wait, refusalHeadMs)
+		}
+		sh.timers.Set(s.slot, sh.nowMs+wait)
 		return
 	}
 	sh.afterProxyHeader(s)

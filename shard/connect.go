@@ -165,7 +165,12 @@ func (sh *Shard) onConnect(s *Session) (again bool) {
 // has that.
 func (sh *Shard) connected(s *Session, r *Request) {
 	if version := r.proxyProtocol(); version != 0 {
-		if errno := sh.sendProxyHeader(s, r, version); errno != 0 {
+		errno := sh.sendProxyHeader(s, r, version)
+		if errno == sys.EAGAIN { // the event was one of the connection before: this one does not stand
+			s.Up.Bits &^= relay.CanWrite
+			return
+		}
+		if errno != 0 {
 			sh.connectFailed(s, r, errno)
 			sh.retryOrGiveUp(s, r, failConnect)
 			return

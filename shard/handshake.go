@@ -35,7 +35,17 @@ const (
 func (sh *Shard) enterHandshake(s *Session) {
 	sh.setState(s, Handshake)
 	s.sinceTick = sh.tick
-	sh.timers.Set(s.slot, sh.nowMs+sh.snapshot.Listeners[s.listener].HandshakeMs)
+	sh.timers.Set(s.slot, sh.nowMs+sh.handshakeMs(s))
+}
+
+// handshakeMs bounds the TLS handshake with a client: one that is refused in the end has
+// less time.
+func (sh *Shard) handshakeMs(s *Session) int64 {
+	ms := sh.snapshot.Listeners[s.listener].HandshakeMs
+	if s.has(flagRefused) {
+		return min(ms, refusalHeadMs)
+	}
+	return ms
 }
 
 // onHandshake has the pool make the handshake once the client's first record is there. A
@@ -77,7 +87,7 @@ func (sh *Shard) onHandshake(s *Session) (again bool) {
 // startHandshake orders the handshake with the client.
 func (sh *Shard) startHandshake(s *Session) {
 	l := &sh.snapshot.Listeners[s.listener]
-	leftMs := max(l.HandshakeMs-(sh.nowMs-sh.tickMs(s.sinceTick)), 1)
+	leftMs := max(sh.handshakeMs(s)-(sh.nowMs-sh.tickMs(s.sinceTick)), 1)
 	ok := sh.order(s, legDown, tlsio.Order{
 		FD: s.Down.FD, Deadline: time.Now().Add(time.Duration(leftMs) * time.Millisecond), Choose: l.TLS,
 	})
@@ -123,6 +133,7 @@ func (sh *Shard) abandon(s *Session, leg uint64) bool {
 	}
 	delete(sh.handshakes, s.slot)
 	h.abandoned = true
+	sh.poller.Delete(h.fd) // its events would be taken for those of the connection that comes next
 	h.job.Cancel()
 	return true
 }
@@ -150,6 +161,7 @@ func (sh *Shard) downHandshakeDone(s *Session, r *tlsio.Result) {
 		return
 	}
 	s.Down.Secure(sh.mover.TLS.Open(&r.Established, r.Info))
+	sh.mover.TLS.ToKernel(s.Down.TLS(), s.Down.FD)
 	sh.houseSoon()
 	sh.greeted(s)
 }

@@ -66,7 +66,8 @@ type site struct {
 type world struct {
 	t      testing.TB
 	sh     *Shard
-	front  string // address of the shard
+	front  string // address of the shard, or of what speaks TLS for its clients
+	shard  string // address of the shard
 	back   *net.TCPListener
 	access *sink
 	errors *sink
@@ -180,6 +181,7 @@ func newWorld(t testing.TB, st site) *world {
 		t.Fatal(errno)
 	}
 	w.front = sys.LocalAddr(fd).String()
+	w.shard = w.front
 	back := l.Addr().(*net.TCPAddr).AddrPort()
 	if st.tls.up {
 		var s *shim

@@ -32,16 +32,19 @@ func (sh *Shard) takeLimits(s *Session, r *Request, limits *route.Limits) (ok bo
 			continue
 		}
 		if limits.ConnDryRun {
-			sh.logError(s, limitLevel(limits), "limiting connections, dry run, by zone", []byte(zone.Name()))
+			sh.logError(s, limitLevel(limits), "limiting connections, dry run, by zone", quoted(zone))
 			continue
 		}
 		sh.counters.Limited++
 		s.cause(observe.ReasonRefused, observe.SideProxy)
-		sh.logError(s, limitLevel(limits), "limiting connections by zone", []byte(zone.Name()))
+		sh.logError(s, limitLevel(limits), "limiting connections by zone", quoted(zone))
 		return false
 	}
 	return true
 }
+
+// quoted is the zone's name as nginx logs it.
+func quoted(zone *limit.Zone) []byte { return []byte(`"` + zone.Name() + `"`) }
 
 // limitLevel is limit_conn_log_level.
 func limitLevel(limits *route.Limits) observe.Level {

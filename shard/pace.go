@@ -30,13 +30,30 @@ func (sh *Shard) budgets(s *Session) (down, up int) {
 }
 
 // allowance is what a half may move by now, as in nginx: what the rate makes of the time
-// since the tunnel opened and one second more, less what it has moved.
+// since the tunnel opened and one second more, less what it has moved. It is less than
+// Scratch, so that no more is read at once and no long silence has to follow.
 func (sh *Shard) allowance(s *Session, h *relay.Half, rate int64) int {
 	if rate <= 0 {
 		return tunnelBudget
 	}
 	allowed := rate*(sh.nowMs-sh.tickMs(s.openedTick)+1000)/1000 - int64(h.Bytes)
-	return int(min(max(allowed, 0), tunnelBudget))
+	return int(min(max(allowed, 0), scratchSize-1))
+}
+
+// goesOn reports whether a half that ended its turn with p has more to do at once: not if
+// it has to wait for its pace.
+func (sh *Shard) goesOn(s *Session, h *relay.Half, p relay.Progress) bool {
+	if p != relay.More && !readable(h) {
+		return false
+	}
+	if !s.has(flagPaced) {
+		return true
+	}
+	rate := sh.paces[s.slot].upload
+	if h == &s.Up {
+		rate = sh.paces[s.slot].download
+	}
+	return sh.allowance(s, h, rate) > 0
 }
 
 // paceMs is how long the tunnel has to wait until it may read again, 0 if it need not.
@@ -52,7 +69,7 @@ func (sh *Shard) paceMs(s *Session) (wait int64) {
 		if l.rate <= 0 || l.half.Bits&relay.CanRead == 0 || l.half.Holding() {
 			continue
 		}
-		due := (int64(l.half.Bytes)+1)*1000/l.rate - 1000
+		due := ((int64(l.half.Bytes)+1)*1000+l.rate-1)/l.rate - 1000 // its allowance is 1 by then
 		if left := due - (sh.nowMs - sh.tickMs(s.openedTick)); left > 0 && (wait == 0 || left < wait) {
 			wait = left
 		}

@@ -174,13 +174,14 @@ func (r *Request) proxyProtocol() uint8 {
 }
 
 // sendProxyHeader writes the header of the PROXY protocol as the first bytes of a connection
-// to an upstream, before any TLS. A connection that does not take that much has failed.
+// to an upstream, before any TLS. EAGAIN: the connection does not stand yet. One that does
+// not take that much has failed.
 func (sh *Shard) sendProxyHeader(s *Session, r *Request, version uint8) sys.Errno {
 	out := appendProxyHeader(sh.out[:0], version, &r.env)
 	sh.out = out[:0]
 	n, errno := sys.Write(s.Up.FD, out)
 	if errno == 0 && n < len(out) {
-		return sys.EAGAIN
+		return sys.ENOBUFS
 	}
 	return errno
 }

@@ -181,7 +181,7 @@ func (sh *Shard) begin(s *Session, r *Request) {
 		sh.refuseHead(s, perr)
 		return
 	}
-	r.server = sh.findServer(s, r)
+	r.server = r.snapshot.Table.FindServer(int(s.listener), e.Host, e)
 	e.Server = r.server
 	if perr = e.SetTarget(target, r.server.Settings.MergeSlashes); perr != httpparse.OK {
 		sh.refuseHead(s, perr)

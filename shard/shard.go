@@ -47,6 +47,8 @@ type Options struct {
 	Zones *limit.Zones
 	// Handshakes makes the TLS handshakes of all shards; nil where nothing speaks TLS.
 	Handshakes *tlsio.Pool
+	// KernelTLS is what of TLS connections the kernel gets.
+	KernelTLS tlsio.Kernel
 	// Load, if set, tells a program in the kernel that chooses shards what this one has:
 	// in the upper half its sessions, or LoadUnavailable; in the lower half how many it has
 	// accepted from its sockets, modulo 2^32. Only the shard writes it.
@@ -141,6 +143,7 @@ func New(opt Options, listeners []int32) (*Shard, error) {
 		Scratch: make([]byte, scratchSize), Bufs: pool.NewBufs(opt.InFlightMax / 2), Pipes: sh.pipes,
 		TLS: tlsio.NewLayer(sh.sealed),
 	}
+	sh.mover.TLS.UseKernel(opt.KernelTLS)
 	sh.openLogs()
 	for i, fd := range listeners {
 		sh.listeners = append(sh.listeners, listener{fd: fd})

@@ -1,8 +1,6 @@
 package shard
 
 import (
-	"time"
-
 	"holdfast/observe"
 	"holdfast/relay"
 	"holdfast/route"
@@ -75,7 +73,9 @@ func (sh *Shard) openStream(s *Session, r *Request) {
 	download, upload := r.stream.Proxy.Rates(&r.env)
 	end := &sh.streamEnds
 	for _, l := range r.stream.Logs {
-		end.add(s.slot, streamLine{file: l.File, line: l.Log.AppendOpen(nil, &r.env), tryMs: r.tryMs})
+		end.add(s.slot, streamLine{
+			file: l.File, line: l.Log.AppendOpen(nil, &r.env), tryMs: r.tryMs, startNs: r.env.ConnectionStartNs,
+		})
 	}
 	sh.openTunnel(s)
 	sh.pace(s, download, upload)
@@ -83,9 +83,10 @@ func (sh *Shard) openStream(s *Session, r *Request) {
 
 // streamLine is a line of an access log whose end will be known when the session ends.
 type streamLine struct {
-	line  []byte
-	tryMs int64 // when the upstream was asked
-	file  int
+	line    []byte
+	tryMs   int64 // when the upstream was asked
+	startNs int64 // when the connection was accepted
+	file    int
 }
 
 // streamEnds holds the lines that wait for the end of streams' sessions, by slot. A session
@@ -109,12 +110,11 @@ func (sh *Shard) logStreamEnd(s *Session) {
 	now := sh.wallNs()
 	end := route.StreamEnd{
 		NowNs: now, Status: streamOK, Upstream: true, UpstreamFirstByteMs: -1,
-		StartNs:   now - (sh.nowMs-sh.tickMs(s.openedTick))*int64(time.Millisecond),
 		BytesSent: int64(s.Up.Bytes), BytesReceived: int64(s.Down.Bytes),
 		UpstreamBytesSent: int64(s.Down.Bytes), UpstreamBytesReceived: int64(s.Up.Bytes),
 	}
 	for _, l := range lines {
-		end.UpstreamSessionTimeMs = sh.nowMs - l.tryMs
+		end.StartNs, end.UpstreamSessionTimeMs = l.startNs, sh.nowMs-l.tryMs
 		sh.logs[l.file].buf = route.AppendStreamClose(sh.logs[l.file].buf, l.line, &end)
 	}
 }

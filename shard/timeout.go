@@ -172,11 +172,15 @@ func timeoutText(side observe.Side) string {
 }
 
 // abort closes a session in the middle of an answer. Where only the end of the
-// connection ends the answer it is reset, so that the client can't take what it got
-// for the whole.
+// connection ends the answer it is reset, and with TLS there is no close_notify, so that
+// the client can't take what it got for the whole.
 func (sh *Shard) abort(s *Session, reason observe.CloseReason, side observe.Side) {
 	if r := sh.cold(s); r.down.framing.Kind != httpparse.BodyLength && !r.down.rechunk {
 		sys.ResetOnClose(s.Down.FD)
+	}
+	if id := s.Down.TLS(); id != 0 {
+		sh.mover.TLS.Close(id)
+		s.Down.Unsecure()
 	}
 	sh.close(s, reason, side)
 }

@@ -36,17 +36,16 @@ func noteOf(status int) string {
 	return ""
 }
 
-// findServer is the server that the request is for: by its host, else by the name that the
-// client asked for in its TLS handshake, else the listener's default.
-func (sh *Shard) findServer(s *Session, r *Request) *route.Server {
-	e, table := &r.env, r.snapshot.Table
-	if e.TLS == nil || e.TLS.ServerName == "" {
-		return table.FindServer(int(s.listener), e.Host, e)
+// misdirected reports whether the client named another server in its handshake, or its
+// certificate was judged by other rules than those of the request's server: by those of the
+// default server, where it named none. The latter nginx lets pass.
+func (sh *Shard) misdirected(s *Session, r *Request) bool {
+	e := &r.env
+	if e.TLS.ServerName != "" && !bytes.EqualFold(bytes.TrimSuffix(e.Host, []byte(".")), []byte(e.TLS.ServerName)) {
+		return true
 	}
-	if found := table.FindNamed(int(s.listener), e.Host, e); found != nil {
-		return found
-	}
-	return table.FindServer(int(s.listener), []byte(e.TLS.ServerName), e)
+	judge := r.snapshot.Table.At(int(s.listener), e.TLS.Server)
+	return judge != r.server && judge != nil && judge.Settings.SSLVerifyRules != r.server.Settings.SSLVerifyRules
 }
 
 // judgeTLS judges a request by the way it came; the status of a refusal is for error_page.
@@ -58,8 +57,7 @@ func (sh *Shard) judgeTLS(s *Session, r *Request) (status int) {
 		s.cause(observe.ReasonBadRequest, observe.SideClient)
 		sh.logError(s, observe.LevelInfo, "client sent plain HTTP request to HTTPS port", nil)
 		return statusPlainOnTLS
-	case e.TLS.ServerName != "" && !bytes.EqualFold(e.Host, []byte(e.TLS.ServerName)):
-		// The certificate was judged by another server's rules.
+	case sh.misdirected(s, r):
 		s.cause(observe.ReasonBadRequest, observe.SideClient)
 		sh.logError(s, observe.LevelInfo,
 			"client attempted to request the server name different from the one that was negotiated", nil)

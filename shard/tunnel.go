@@ -63,7 +63,8 @@ func (sh *Shard) settleTunnel(s *Session, pd, pu relay.Progress, stuck bool) (ag
 	}
 	if sh.paceMs(s) > 0 {
 		sh.armTunnel(s)
-	} else if pd == relay.More || pu == relay.More || readable(&s.Down) || readable(&s.Up) {
+	}
+	if sh.goesOn(s, &s.Down, pd) || sh.goesOn(s, &s.Up, pu) {
 		sh.enqueue(s)
 	}
 	sh.noteBlocked(s, stuck)
@@ -189,14 +190,14 @@ func (sh *Shard) onTunnelTimer(s *Session) {
 		sys.ResetOnClose(fd) // the kernel shall not go on holding what it won't read
 		s.trail = s.trail.Note(side, observe.EventTimeout)
 		sh.close(s, observe.ReasonSendTimeout, side)
+	case s.has(flagPaced) && (readable(&s.Down) || readable(&s.Up)): // what has come waits for its pace
+		sh.armTunnel(s)
+		sh.advance(s)
 	case p.TunnelReadMs > 0 && silentMs >= p.TunnelReadMs:
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventTimeout)
 		sh.close(s, observe.ReasonReadTimeout, observe.SideUpstream)
 	default:
 		sh.armTunnel(s)
-		if s.has(flagPaced) {
-			sh.advance(s)
-		}
 	}
 }
 

@@ -25,6 +25,7 @@ func (sh *Shard) identify(r *Request, t *UpstreamTLS) {
 // were made with: only a request with the same may use them again.
 type identities struct {
 	byKey map[identityKey]identity
+	bytes int // of the names
 	last  uint32
 }
 
@@ -38,8 +39,11 @@ type identityKey struct {
 	name     string
 }
 
-// identitiesMax bounds the names remembered, which may come from requests.
-const identitiesMax = 10_000
+// identitiesMax and identityBytesMax bound the names remembered, which may come from requests.
+const (
+	identitiesMax    = 10_000
+	identityBytesMax = 1 << 20
+)
 
 // of is that of the pair. Past the limit all is forgotten but the numbers go on, so that
 // connections made before are not used again.
@@ -47,9 +51,10 @@ func (l *identities) of(settings uint32, name []byte) identity {
 	if id, ok := l.byKey[identityKey{settings, string(name)}]; ok {
 		return id
 	}
-	if l.byKey == nil || len(l.byKey) >= identitiesMax {
-		l.byKey = map[identityKey]identity{}
+	if l.byKey == nil || len(l.byKey) >= identitiesMax || l.bytes >= identityBytesMax {
+		l.byKey, l.bytes = map[identityKey]identity{}, 0
 	}
+	l.bytes += len(name)
 	l.last++
 	id := identity{number: l.last, name: string(name)}
 	l.byKey[identityKey{settings, id.name}] = id
@@ -69,8 +74,12 @@ func (sh *Shard) enterUpHandshake(s *Session, r *Request) {
 		return
 	}
 	sh.counters.Handshakes[observe.HandshakeRefused][1]++
+	// No peer's fault, and no other peer would fare better.
 	sh.logError(s, observe.LevelAlert, "too many TLS handshakes are waiting (ssl_handshakes queue)", nil)
-	sh.failTry(s, failHandshake)
+	s.cause(observe.ReasonOverload, observe.SideProxy)
+	r.upFailed = true
+	sh.dropUpstream(s)
+	sh.refuse(s, 503)
 }
 
 // upHandshakeSlackMs is how much later than the pool the session's own timer ends a handshake.
@@ -95,6 +104,7 @@ func (sh *Shard) upHandshakeDone(s *Session, result *tlsio.Result) {
 			sh.mover.TLS.OnTickets(id, result.Tickets.Take)
 		}
 		s.Up.Secure(id)
+		sh.mover.TLS.ToKernel(id, s.Up.FD)
 		sh.houseSoon()
 		sh.upstreamReady(s, r)
 		return

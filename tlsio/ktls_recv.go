@@ -69,6 +69,8 @@ func (l *Layer) kernelRefused(errno sys.Errno) {
 		a, reason = alertRecordOverflow, "record too long"
 	case sys.EINVAL:
 		a, reason = alertProtocolVersion, "wrong version in a record's header"
+	case sys.EKEYEXPIRED: // the first bytes of a KeyUpdate have come, and the kernel takes them for all of it
+		a, reason = alertUnexpectedMessage, "KeyUpdate in pieces, which the kernel can't follow (ssl_ktls)"
 	default:
 		l.dead(r.id, r.c, errno)
 		return

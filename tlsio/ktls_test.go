@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -87,6 +88,18 @@ func (r *rig) receive(size int) ([]byte, sys.Errno) {
 			return b[:n], errno
 		}
 		ready(r.t, r.fd, false)
+		r.patience()
+	}
+}
+
+// patience ends the test where a socket is ready, but for something that never comes.
+func (r *rig) patience() {
+	r.t.Helper()
+	if r.began.IsZero() {
+		r.began = time.Now()
+	}
+	if time.Since(r.began) > deadline {
+		r.t.Fatalf("nothing comes; %s", r.layer.Problem())
 	}
 }
 
@@ -114,6 +127,7 @@ func (r *rig) next() (typ byte, plain []byte) {
 			return typ, plain
 		}
 		ready(r.t, r.peer, false)
+		r.patience()
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 )
 
 // deadline is for what must happen; working code never reaches it.
-const deadline = 30 * time.Second
+const deadline = 3 * time.Second
 
 // suite is one that the record layer speaks.
 type suite struct {
@@ -209,6 +209,7 @@ type rig struct {
 	out    *direction // what the test sends
 	in     *direction // what the test reads
 	unread []byte     // from the layer, not opened yet
+	began  time.Time  // when the test first waited for something
 }
 
 // newRig makes one with random secrets.

@@ -16,8 +16,9 @@ const (
 
 // Error numbers of a socket with TLS.
 const (
-	EBUSY    = unix.EBUSY
-	EMSGSIZE = unix.EMSGSIZE
+	EBUSY       = unix.EBUSY
+	EMSGSIZE    = unix.EMSGSIZE
+	EKEYEXPIRED = unix.EKEYEXPIRED
 )
 
 // AttachTLS makes a connected TCP socket one that TLS keys can be given to (raw; tcp(7),

@@ -197,7 +197,7 @@ const streamFormat = `pid=$pid host=$hostname bin=$binary_remote_addr in=$bytes_
 	`upstream=$upstream_addr,$upstream_bytes_received,$upstream_bytes_sent ` +
 	`preread=$ssl_preread_server_name,$ssl_preread_alpn_protocols,$ssl_preread_protocol real=$realip_remote_addr,$realip_remote_port ` +
 	`ssl=$ssl_cipher,$ssl_protocol,$ssl_server_name,$ssl_session_id,$ssl_session_reused,$ssl_client_verify,$ssl_client_s_dn ` +
-	`limit=$limit_conn_status set=$x map=$m | msec=$msec iso=$time_iso8601 local=$time_local session=$session_time ` +
+	`set=$x map=$m | msec=$msec iso=$time_iso8601 local=$time_local session=$session_time ` +
 	`connect=$upstream_connect_time first=$upstream_first_byte_time length=$upstream_session_time connection=$connection version=$nginx_version`
 
 var streamForms = regexp.MustCompile(`^msec=\d{10}\.\d{3} iso=20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ` +
@@ -245,9 +245,6 @@ func TestStreamAccessLogAsNginx(t *testing.T) {
 				line = strings.NewReplacer(","+from, ",FROM", p.Port(server), "PORT", fmt.Sprint("pid=", p.PID()), "pid=PID").Replace(line)
 				same, forms, _ := strings.Cut(line, " | ")
 				if !streamForms.MatchString(forms) {
-					t.Errorf("%s: %q", file, forms)
-				}
-				if absent := strings.Contains(forms, "first=-"); file == "default" && absent {
 					t.Errorf("%s: %q", file, forms)
 				}
 				own[file] = regexp.MustCompile(`pid=\d+`).ReplaceAllString(same, "pid=PID")
@@ -345,7 +342,7 @@ func TestStreamRates(t *testing.T) {
 			})
 		}
 		down.Close()
-		up.Close()
+		up.Reset() // what it has sent would go on at its rate
 	})
 }
 

@@ -76,6 +76,36 @@ func TestStreamTerminatesTLS(t *testing.T) {
 	})
 }
 
+// A rate holds for what TLS carries, and what was decrypted but not passed on is not lost.
+func TestStreamRatesWithTLS(t *testing.T) {
+	id := certify(t, "a.test")
+	const size = 1 << 20
+	play := func(c *proc.Raw) error { return pump(c, 'd', 'u', size) }
+	plain, secured := serveRaw(t, play), serveRawAt(t, "127.0.0.1:0", id.server("a.test"), play)
+	const block = `
+    proxy_half_close on; proxy_download_rate 700k; proxy_upload_rate 600k;
+    ssl_certificate {{pki}}/a.test.pem; ssl_certificate_key {{pki}}/a.test.key;
+    ssl_protocols TLSv1.2 TLSv1.3; proxy_ssl_protocols TLSv1.2 TLSv1.3;
+    server { listen 127.0.0.1:{{port:front}} ssl; proxy_pass {{plain}}; }
+    server { listen 127.0.0.1:{{port:back}}; proxy_pass {{secured}}; proxy_ssl on; }
+    server { listen 127.0.0.1:{{port:both}} ssl; proxy_pass {{secured}}; proxy_ssl on; }`
+	v := vars("plain", plain.addr, "secured", secured.addr, "pki", id.dir)
+	bothStreams(t, block, v, func(t *testing.T, p *proc.Proxy) {
+		front, back, both := dialTLS(t, p.Front(), id.client("a.test")), proc.Dial(t, p.Addr("back")), dialTLS(t, p.Addr("both"), id.client("a.test"))
+		failures := make(chan error, 3)
+		for _, c := range []*proc.Raw{front, back, both} {
+			go func() { failures <- pump(c, 'u', 'd', size) }()
+		}
+		for range 3 {
+			if err := <-failures; err != nil {
+				t.Error(err)
+			}
+		}
+		front.Close()
+		both.Close()
+	})
+}
+
 func TestStreamTLSOfForeignClients(t *testing.T) {
 	openssl, curl := program(t, "openssl"), program(t, "curl")
 	id := certify(t, "a.test")
