@@ -25,7 +25,7 @@ LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn bench-quick bench-peers bench-tls bench-cmp bench-hold \
-	bench-parse bench-slow hostile docs ci clean
+	bench-parse bench-slow hostile docs ktls ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ fmt: ## rewrite the Go files as gofmt wants them
 
 arm64: ## build for arm64 and run the unit tests under qemu-user (needs qemu-aarch64)
 	scripts/arm64.sh
+
+ktls: ## tests of kernel TLS under Debian's kernel in qemu (needs qemu-system-x86_64, cpio, xz, apt-get); not in ci
+	scripts/ktls-qemu.sh
 
 churn: build ## random sessions for DURATION (10m) at RATE (500) a second; fails if one is lost
 	go run ./bench/churn -bin bin/holdfast -d $(DURATION) -rate $(RATE)

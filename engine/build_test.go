@@ -71,6 +71,7 @@ func TestBuildSettings(t *testing.T) {
 	got := b.settings(&location.Settings, location.Position)
 	want := route.Settings{
 		SSLVerifyClient:        route.VerifyOptional,
+		SSLVerifyRules:         1,
 		ClientHeaderTimeout:    1_000,
 		ClientHeaderBufferSize: 2 << 10,
 		LargeHeaderBuffers:     route.Buffers{Count: 3, Size: 4 << 10},

@@ -105,17 +105,20 @@ func TestStreamLogEscapes(t *testing.T) {
 }
 
 // TestStreamPrereadIsEmptyWhereLookedFor proves the difference between a hello that names
-// nothing and one that was not looked at.
+// nothing and none.
 func TestStreamPrereadIsEmptyWhereLookedFor(t *testing.T) {
 	line, err := streamCompiler(t).NewStreamLog("$ssl_preread_server_name|$ssl_preread_protocol", route.EscapeDefault)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for looked, want := range map[bool]string{true: "|\n", false: "-|-\n"} {
+	for hello, want := range map[bool]string{true: "|\n", false: "-|-\n"} {
 		e := streamEnv()
-		e.Server = &route.Server{Stream: &route.StreamServer{Preread: looked}}
+		e.Stream.PrereadServerName, e.Stream.PrereadProtocol = nil, nil
+		if hello {
+			e.Stream.PrereadServerName, e.Stream.PrereadProtocol = []byte{}, []byte{}
+		}
 		if got := string(route.AppendStreamClose(nil, line.AppendOpen(nil, e), &route.StreamEnd{})); got != want {
-			t.Errorf("looked %v: got %q, want %q", looked, got, want)
+			t.Errorf("hello %v: got %q, want %q", hello, got, want)
 		}
 	}
 }

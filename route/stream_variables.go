@@ -93,22 +93,21 @@ func varStreamBytesReceived(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
 }
 
 func varPrereadServerName(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return e.appendPreread(dst, e.Stream.PrereadServerName)
+	return appendPreread(dst, e.Stream.PrereadServerName)
 }
 
 func varPrereadALPN(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return e.appendPreread(dst, e.Stream.PrereadALPN)
+	return appendPreread(dst, e.Stream.PrereadALPN)
 }
 
 func varPrereadProtocol(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return e.appendPreread(dst, e.Stream.PrereadProtocol)
+	return appendPreread(dst, e.Stream.PrereadProtocol)
 }
 
 // appendPreread appends what a hello says. As in nginx it is empty if there was nothing of
-// the kind in it, and absent only if nobody looked.
-func (e *Env) appendPreread(dst, value []byte) ([]byte, bool) {
-	looked := e.Server != nil && e.Server.Stream != nil && e.Server.Stream.Preread
-	return append(dst, value...), looked || value != nil
+// the kind in it, and absent if there was no hello.
+func appendPreread(dst, value []byte) ([]byte, bool) {
+	return append(dst, value...), value != nil
 }
 
 func varUpstreamFirstByte(dst []byte, e *Env, _ *varArg) ([]byte, bool) {

@@ -38,7 +38,7 @@ for module in gf128mul cryptd crypto_simd ghash-generic ctr gcm libpoly1305 poly
 	*.xz) xz -dc "$file" >"$root/lib/modules/$module.ko" ;;
 	*) cp "$file" "$root/lib/modules/$module.ko" ;;
 	esac
-	echo "insmod /lib/modules/$module.ko || echo 'no $module'" >>"$root/modules.sh"
+	echo "insmod /lib/modules/$module.ko 2>/dev/null || echo 'no $module'" >>"$root/modules.sh"
 done
 
 cat >"$root/init" <<INIT

@@ -109,7 +109,9 @@ func (sh *Shard) readHello(s *Session, r *Request) (name []byte, done bool) {
 		return nil, false
 	}
 	e := &r.env.Stream
-	switch status := preread.Parse(b[:n], &sh.hello); {
+	status := preread.Parse(b[:n], &sh.hello)
+	sh.noteHello(e, status)
+	switch {
 	case status == preread.More && n == len(b):
 		s.cause(observe.ReasonBadRequest, observe.SideClient)
 		sh.logError(s, observe.LevelError, "preread buffer full while prereading client data", nil)
@@ -123,10 +125,21 @@ func (sh *Shard) readHello(s *Session, r *Request) (name []byte, done bool) {
 	case status == preread.More:
 		s.Down.Bits &^= relay.CanRead // only more of it is worth another look
 		return nil, false
-	case status == preread.Done:
-		e.PrereadServerName = append([]byte(nil), sh.hello.ServerName...)
-		e.PrereadALPN = sh.hello.AppendALPN(nil)
-		e.PrereadProtocol = []byte(sh.hello.Protocol())
 	}
 	return e.PrereadServerName, true
+}
+
+// noteHello keeps what the hello says for the variables. As in nginx they are empty while it
+// has not come whole, and absent if it turns out to be none.
+func (sh *Shard) noteHello(e *route.StreamEnv, status preread.Status) {
+	switch status {
+	case preread.More:
+		e.PrereadServerName, e.PrereadALPN, e.PrereadProtocol = []byte{}, []byte{}, []byte{}
+	case preread.Done:
+		e.PrereadServerName = append([]byte{}, sh.hello.ServerName...)
+		e.PrereadALPN = sh.hello.AppendALPN([]byte{})
+		e.PrereadProtocol = []byte(sh.hello.Protocol())
+	default:
+		e.PrereadServerName, e.PrereadALPN, e.PrereadProtocol = nil, nil, nil
+	}
 }

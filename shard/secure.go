@@ -89,6 +89,14 @@ func (sh *Shard) heldBy(f *flow) int {
 	return sh.bufs.At(f.out).Len()
 }
 
+// unsent is how many bytes TLS has that h's socket has yet to take: they count as sent.
+func (sh *Shard) unsent(h *relay.Half) int64 {
+	if id := h.TLS(); id != 0 {
+		return int64(sh.mover.TLS.Unsent(id))
+	}
+	return 0
+}
+
 // flushSealed writes the records that TLS has for f's destination. done and ok are those of
 // flush.
 func (sh *Shard) flushSealed(to *relay.Half, f *flow) (done, ok bool) {

@@ -35,11 +35,11 @@ func (sh *Shard) await(s *Session, r *Request, what wait) {
 	case waitClientBody:
 		mark, limitMs = r.env.RequestLength, set.ClientBodyTimeout
 	case waitClientWrite:
-		mark, limitMs = r.down.sent, set.ClientSendTimeout
+		mark, limitMs = r.down.sent-0, set.ClientSendTimeout
 	case waitUpstreamRead:
 		mark, limitMs = r.env.UpstreamBytesReceived, set.ReadTimeout
 	case waitUpstreamWrite:
-		mark, limitMs = r.up.sent, set.SendTimeout
+		mark, limitMs = r.up.sent-sh.unsent(&s.Up), set.SendTimeout
 	case waitContinue:
 		limitMs = continueWaitMs
 	}

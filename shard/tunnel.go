@@ -25,6 +25,7 @@ func (sh *Shard) onTunnel(s *Session) (again bool) {
 	s.activeTick = sh.tick
 	up, down := s.Down.Bytes, s.Up.Bytes
 	budgetDown, budgetUp := sh.budgets(s)
+	owedUp, owedDown := sh.unsent(&s.Up), sh.unsent(&s.Down)
 	pd := sh.mover.Pump(&s.Down, &s.Up, budgetDown)
 	pu := sh.mover.Pump(&s.Up, &s.Down, budgetUp)
 	movedUp, movedDown := s.Down.Bytes-up, s.Up.Bytes-down
@@ -38,7 +39,8 @@ func (sh *Shard) onTunnel(s *Session) (again bool) {
 		return false
 	}
 	sh.houseSoon() // so may a buffer
-	stuck := s.Down.Holding() && movedUp == 0 || s.Up.Holding() && movedDown == 0
+	stuck := s.Down.Holding() && movedUp == 0 && sh.unsent(&s.Up) >= owedUp ||
+		s.Up.Holding() && movedDown == 0 && sh.unsent(&s.Down) >= owedDown
 	return sh.settleTunnel(s, pd, pu, stuck)
 }
 

@@ -75,7 +75,6 @@ func (l *Layer) kernelRefused(errno sys.Errno) {
 		l.dead(r.id, r.c, errno)
 		return
 	}
-	sys.SocketError(r.fd) // else the socket takes no alert
 	l.fail(r.id, r.fd, a, reason)
 }
 

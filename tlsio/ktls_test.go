@@ -226,3 +226,108 @@ func TestKernelSuites(t *testing.T) {
 		}
 	}
 }
+
+// TestKernelAfterTickets: a client's reading goes to the kernel when the tickets have been
+// shown, and nothing is lost on the way.
+func TestKernelAfterTickets(t *testing.T) {
+	k := kernelTLS(t)
+	for _, s := range suites[:3] {
+		fd, peer := tcpSockets(t)
+		r := newRigOn(t, s, true, fd, peer)
+		var shown []bool
+		r.layer.UseKernel(k)
+		r.layer.OnTickets(r.id, func(records []byte) { shown = append(shown, records != nil) })
+		r.layer.ToKernel(r.id, fd)
+		if in, out := r.layer.InKernelForTest(r.id); in || !out {
+			t.Fatalf("the kernel opens %v, seals %v", in, out)
+		}
+		w := &wire{t: t, out: r.out}
+		w.rec(typeHandshake, ticket(100)...)
+		w.data("a")
+		w.data("b")
+		r.raw(w.b[:len(w.b)-5])
+		r.expect("a")
+		if in, _ := r.layer.InKernelForTest(r.id); in || len(shown) != 2 || !shown[0] || shown[1] {
+			t.Fatalf("the kernel opens %v; shown: %v", in, shown)
+		}
+		r.raw(w.b[len(w.b)-5:])
+		r.expect("b")
+		for _, text := range []string{"c", large} {
+			r.data(text)
+			r.expect(text)
+		}
+		if in, _ := r.layer.InKernelForTest(r.id); !in {
+			t.Error("the kernel does not open")
+		}
+		r.close()
+	}
+}
+
+// TestKernelKeyUpdate: a kernel that replaces keys does so both ways; else the connection
+// ends and says why.
+func TestKernelKeyUpdate(t *testing.T) {
+	k := kernelTLS(t)
+	for _, s := range suites[:3] {
+		r := newKernelRig(t, s, false)
+		w := &wire{t: t, out: r.out}
+		w.data("a")
+		w.keyUpdate(1)
+		w.data("b")
+		r.raw(w.b)
+		if !k.Rekey {
+			r.expect("a")
+			_, errno := r.receive(10)
+			const want = "KeyUpdate, and the kernel can't replace keys (ssl_ktls) (alert sent)"
+			if problem := r.layer.Problem(); errno != sys.EBADMSG || problem != want {
+				t.Errorf("%v, %q", errno, problem)
+			}
+			if typ, plain := r.next(); typ != typeAlert || !bytes.Equal(plain, []byte{2, 80}) {
+				t.Errorf("a record of type %d: %x", typ, plain)
+			}
+			r.close()
+			continue
+		}
+		r.expect("ab")
+		for _, text := range []string{"x", "y"} {
+			if _, errno := r.layer.Write(r.id, r.fd, []byte(text)); errno != 0 {
+				t.Fatal(errno)
+			}
+			if text == "x" {
+				if typ, plain := r.next(); typ != typeHandshake || !bytes.Equal(plain, []byte{24, 0, 0, 1, 0}) {
+					t.Fatalf("a record of type %d: %x", typ, plain)
+				}
+				r.in.next(t)
+			}
+			if typ, plain := r.next(); typ != typeData || string(plain) != text {
+				t.Errorf("a record of type %d: %q", typ, plain)
+			}
+		}
+		r.close()
+	}
+}
+
+// TestSocketThatTheKernelRefuses: the connection goes on here.
+func TestSocketThatTheKernelRefuses(t *testing.T) {
+	for _, s := range suites {
+		r := newRig(t, s, true)
+		r.layer.UseKernel(tlsio.Kernel{Use: true, Rekey: true})
+		r.layer.ToKernel(r.id, r.fd) // a unix socket
+		if in, out := r.layer.InKernelForTest(r.id); in || out {
+			t.Errorf("the kernel opens %v, seals %v", in, out)
+		}
+		r.data("a")
+		r.expect("a")
+		r.layer.Write(r.id, r.fd, []byte("b"))
+		if typ, plain := r.next(); typ != typeData || string(plain) != "b" {
+			t.Errorf("a record of type %d: %q", typ, plain)
+		}
+		r.close()
+	}
+}
+
+// TestProbe: whatever the kernel has, the answer says so.
+func TestProbe(t *testing.T) {
+	if k, err := tlsio.ProbeKernel(); k.Use != (err == nil) || k.Rekey && !k.Use {
+		t.Errorf("%+v, %v", k, err)
+	}
+}

@@ -150,6 +150,7 @@ func (l *Layer) sendAlert(id uint32, fd int32, a alert) (sent bool) {
 		return false
 	}
 	if c.is(flagKernelOut) {
+		sys.SocketError(fd) // of records behind this one, else the socket takes no alert
 		return l.alertKernel(fd, a) == 0
 	}
 	w := l.sealAlert(id, c, a)

@@ -268,7 +268,7 @@ func TestConnectSilentTunnel(t *testing.T) {
 }
 
 func TestConnectByForeignClients(t *testing.T) {
-	curl, python := program(t, "curl"), program(t, "/usr/bin/python3")
+	curl, python := program(t, "curl"), pythonWith(t, "requests")
 	id := certify(t, "web.test")
 	page := func(x *proc.Exchange) {
 		proc.Answer(200, "a page of "+x.Head.Get("Host")+"\n")(x)
@@ -281,7 +281,7 @@ func TestConnectByForeignClients(t *testing.T) {
 				return gone(ended(err))
 			}
 			head := c.Head()
-			c.Send(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsecret\n"))
+			c.Send("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsecret\n")
 			if c.Err() != nil || strings.EqualFold(head.Get("Connection"), "close") {
 				return c.Err()
 			}

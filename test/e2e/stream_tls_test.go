@@ -89,21 +89,20 @@ func TestStreamRatesWithTLS(t *testing.T) {
     server { listen 127.0.0.1:{{port:front}} ssl; proxy_pass {{plain}}; }
     server { listen 127.0.0.1:{{port:back}}; proxy_pass {{secured}}; proxy_ssl on; }
     server { listen 127.0.0.1:{{port:both}} ssl; proxy_pass {{secured}}; proxy_ssl on; }`
-	v := vars("plain", plain.addr, "secured", secured.addr, "pki", id.dir)
-	bothStreams(t, block, v, func(t *testing.T, p *proc.Proxy) {
-		front, back, both := dialTLS(t, p.Front(), id.client("a.test")), proc.Dial(t, p.Addr("back")), dialTLS(t, p.Addr("both"), id.client("a.test"))
-		failures := make(chan error, 3)
-		for _, c := range []*proc.Raw{front, back, both} {
-			go func() { failures <- pump(c, 'u', 'd', size) }()
+	// nginx drops the last bytes of the upload when a client with TLS has sent its FIN.
+	p := holdfastStreams(t, block, vars("plain", plain.addr, "secured", secured.addr, "pki", id.dir))
+	front, both := dialTLS(t, p.Front(), id.client("a.test")), dialTLS(t, p.Addr("both"), id.client("a.test"))
+	failures := make(chan error, 3)
+	for _, c := range []*proc.Raw{front, proc.Dial(t, p.Addr("back")), both} {
+		go func() { failures <- pump(c, 'u', 'd', size) }()
+	}
+	for range 3 {
+		if err := <-failures; err != nil {
+			t.Error(err)
 		}
-		for range 3 {
-			if err := <-failures; err != nil {
-				t.Error(err)
-			}
-		}
-		front.Close()
-		both.Close()
-	})
+	}
+	front.Close()
+	both.Close()
 }
 
 func TestStreamTLSOfForeignClients(t *testing.T) {
