@@ -153,6 +153,9 @@ func (sh *Shard) handshakeDone(h *handshaking, r *tlsio.Result) {
 		sh.downHandshakeDone(s, r)
 	}
 	sh.advance(s)
+	if sh.quitting && s.waitsForRequest() {
+		sh.close(s, observe.ReasonShutdown, observe.SideProxy)
+	}
 }
 
 func (sh *Shard) downHandshakeDone(s *Session, r *tlsio.Result) {

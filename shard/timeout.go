@@ -35,7 +35,7 @@ func (sh *Shard) await(s *Session, r *Request, what wait) {
 	case waitClientBody:
 		mark, limitMs = r.env.RequestLength, set.ClientBodyTimeout
 	case waitClientWrite:
-		mark, limitMs = r.down.sent-0, set.ClientSendTimeout
+		mark, limitMs = r.down.sent-sh.unsent(&s.Down), set.ClientSendTimeout
 	case waitUpstreamRead:
 		mark, limitMs = r.env.UpstreamBytesReceived, set.ReadTimeout
 	case waitUpstreamWrite:

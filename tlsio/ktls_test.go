@@ -158,7 +158,7 @@ func TestKernelBulk(t *testing.T) {
 				if l.SecretsForTest(id) && !(k.Rekey && s.tls13()) {
 					t.Error("a secret is left")
 				}
-				streamBoth(t, s, l, id, fd, peer, *bulk/int64(2*len(plainSuites)))
+				streamBoth(&pump{t: t, l: l, id: id, fd: fd, left: *bulk / int64(2*len(plainSuites))}, s, peer)
 				if n, _ := bufs.Lent(); n != 0 || l.Len() != 0 {
 					t.Errorf("%d buffers are lent", n)
 				}

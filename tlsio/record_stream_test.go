@@ -251,15 +251,16 @@ func testBulk(t *testing.T, s suite, asClient bool, total int64) {
 	l := tlsio.NewLayer(bufs)
 	l.LimitsForTest(100, 1<<36)
 	id := l.Open(&e, nil)
-	streamBoth(t, s, l, id, fd, peer, total)
+	streamBoth(&pump{t: t, l: l, id: id, fd: fd, left: total}, s, peer)
 	if n, _ := bufs.Lent(); n != 0 || l.Len() != 0 {
 		t.Errorf("%d buffers are lent", n)
 	}
 }
 
-// streamBoth sends total bytes each way, ends both streams, closes the connection and
-// compares hashes.
-func streamBoth(t *testing.T, s suite, l *tlsio.Layer, id uint32, fd int32, peer *tls.Conn, total int64) {
+// streamBoth sends as many bytes each way as us has left, ends both streams, closes the
+// connection and compares hashes.
+func streamBoth(us *pump, s suite, peer *tls.Conn) {
+	t, l, id, total := us.t, us.l, us.id, us.left
 	peer.SetDeadline(time.Now().Add(20 * deadline))
 
 	type sum struct {
@@ -281,8 +282,7 @@ func streamBoth(t *testing.T, s suite, l *tlsio.Layer, id uint32, fd int32, peer
 		received <- sum{h.Sum(nil), err}
 	}()
 
-	us := &pump{t: t, l: l, id: id, fd: fd, sent: sha256.New(), got: sha256.New(), left: total,
-		rng: randv2.New(randv2.NewPCG(3, uint64(s.id)))}
+	us.sent, us.got, us.rng = sha256.New(), sha256.New(), randv2.New(randv2.NewPCG(3, uint64(s.id)))
 	us.run()
 	theirs, ours := <-sent, <-received
 	if theirs.err != nil || ours.err != nil {
