@@ -48,7 +48,7 @@ func (in *input) fitting(free, total int64) int64 {
 
 // needed is the memory that n tunnels take, with all bytes in flight and the reserve.
 func (in *input) needed(n, total int64) int64 {
-	return UserBytes(n, in.setup.Shards) + KernelBytes(n, in.tracked()) + in.setup.InFlight +
+	return in.userBytes(n) + KernelBytes(n, in.tracked()) + in.setup.InFlight +
 		max(total/reserveShare, leastReserve)
 }
 

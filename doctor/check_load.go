@@ -245,12 +245,15 @@ func (in *input) kernel() *Check {
 	return c
 }
 
-// tls says what is not there, so that nobody sizes a machine for it.
+// tls says what is counted for TLS, and whether the kernel could take a part of it.
 func (in *input) tls() *Check {
 	now := "the kernel has no tls module loaded"
 	if slices.Contains(in.facts.ULP, "tls") {
 		now = "the kernel has the tls module"
 	}
-	return &Check{Name: "TLS", Now: now, Allows: Unknown,
-		Why: "not in this version of holdfast; all figures are for plain TCP on both sides"}
+	why := "no listener speaks it; all figures are for plain TCP on both sides"
+	if in.setup.TLS {
+		why = "counted for clients: 220 B a tunnel, 0.39 ms a handshake (ECDSA; with RSA keys three times that)"
+	}
+	return &Check{Name: "TLS", Now: now, Allows: Unknown, Why: why}
 }

@@ -77,6 +77,7 @@ type Setup struct {
 	Backlog   int   // the shortest accept queue asked for; 0 without a configuration
 	Ports     []int // that the process listens on
 	Upstreams []Upstream
+	TLS       bool // some listener speaks TLS
 	Variables bool // a proxy_pass with variables: its servers are not known
 	// KeepaliveDown and KeepaliveUp are the seconds of silence before a probe to the
 	// client and to the upstream server; 0 means no probes.

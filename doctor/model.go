@@ -34,6 +34,12 @@ const (
 	messageMicros = 16 // a 64 B message in one direction at 10,000 echoes a second
 	upgradeMicros = 50 // accept, connect, upgrade, one echo, close
 
+	// TLS between the client and the proxy, on top: the record of the connection with what grows
+	// with it, after a message each way; and a full handshake (ECDSA P-256, TLS 1.3).
+	// go run ./bench/hold -tls -message 16384 -n 4000; make bench-tls (bench/results/tls.md).
+	tlsBytes        = 220
+	handshakeMicros = 390
+
 	// busyShare is how much of a core may be planned for: queues grow without end near 1.
 	busyShare = 0.7
 )
@@ -55,6 +61,15 @@ func UserBytes(n int64, shards int) int64 {
 	b := int64(processBytes) + int64(shards)*shardBytes
 	if n > 0 {
 		b += int64(firstBytes*min(float64(n)/1000, 1)) + n*tunnelBytes
+	}
+	return b
+}
+
+// userBytes is UserBytes with what the configuration adds.
+func (in *input) userBytes(n int64) int64 {
+	b := UserBytes(n, in.setup.Shards)
+	if in.setup.TLS {
+		b += n * tlsBytes
 	}
 	return b
 }
@@ -130,10 +145,13 @@ func (in *input) costs(n int64) Costs {
 	cores := float64(max(min(in.facts.Cores, in.setup.Shards), 1))
 	per := PerShard(n, in.setup.Shards)
 	c := Costs{
-		Tunnels: n, UserBytes: UserBytes(n, in.setup.Shards), KernelBytes: KernelBytes(n, in.tracked()),
+		Tunnels: n, UserBytes: in.userBytes(n), KernelBytes: KernelBytes(n, in.tracked()),
 		InFlightBytes: in.setup.InFlight, Files: in.setup.Files.Files(int(per)), PerShard: per,
 		MessagesPerSecond: cores * busyShare * 1e6 / messageMicros,
 		ReadmitSeconds:    float64(n) * upgradeMicros / 1e6 / cores,
+	}
+	if in.setup.TLS {
+		c.ReadmitSeconds += float64(n) * handshakeMicros / 1e6 / cores
 	}
 	for _, seconds := range []int{in.setup.KeepaliveDown, in.setup.KeepaliveUp} {
 		if seconds > 0 {

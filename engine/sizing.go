@@ -24,6 +24,7 @@ type Sizing struct {
 	Backlog       int   // the shortest accept queue asked for
 	Ports         []int // that the process listens on
 	Upstreams     []UpstreamSize
+	TLS           bool // some listener speaks TLS
 	Variables     bool // a proxy_pass with variables: its servers are not known here
 }
 
@@ -71,6 +72,7 @@ func (s *Sizing) addListener(l *config.Listener) {
 		return
 	}
 	s.Ports = append(s.Ports, int(l.Addr.IP.Port()))
+	s.TLS = s.TLS || l.SSL
 	idle := o.Keepalive.Idle
 	if spreadsKeepalive(l) {
 		idle = sys.SpreadIdleMean

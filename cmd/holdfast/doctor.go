@@ -130,7 +130,7 @@ func (form *doctorForm) bareSetup() doctor.Setup {
 func setupOf(s engine.Sizing) doctor.Setup {
 	setup := doctor.Setup{
 		Shards: s.Shards, PerShard: s.SessionsMax, Asked: int64(s.FilesAsked), InFlight: s.InFlightMax,
-		Pipes: s.Shards * s.PipesMax, Backlog: s.Backlog, Ports: s.Ports, Variables: s.Variables,
+		Pipes: s.Shards * s.PipesMax, Backlog: s.Backlog, Ports: s.Ports, TLS: s.TLS, Variables: s.Variables,
 		KeepaliveDown: s.KeepaliveDown, KeepaliveUp: s.KeepaliveUp, Files: s.Descriptors,
 	}
 	for _, u := range s.Upstreams {
