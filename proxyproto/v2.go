@@ -90,7 +90,7 @@ func addressesLength(family, command byte) (int, Status) {
 // valid but of no use here, as in nginx.
 func (h *Header) setAddresses(family byte, b []byte) {
 	var from, to netip.Addr
-	ports := b
+	var ports []byte
 	switch family {
 	case tcpOver4:
 		from, to = netip.AddrFrom4([4]byte(b[:4])), netip.AddrFrom4([4]byte(b[4:8]))

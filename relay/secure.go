@@ -66,7 +66,7 @@ func (m *Mover) Shutdown(h *Half) sys.Errno {
 		}
 		if errno := m.TLS.CloseNotify(h.loan, h.FD); errno == sys.EAGAIN {
 			h.Bits &^= CanWrite
-			return errno
+			return sys.EAGAIN
 		}
 	}
 	return sys.ShutdownWrite(h.FD)

@@ -109,6 +109,9 @@ type Env struct {
 	// authority is that of an absolute-form target, which overrides Host.
 	authority []byte
 
+	// challenge is a line for the heads of answers (Auth.Challenge); nil for none.
+	challenge []byte
+
 	ranges   []byteRange // of the file that JudgeFile judged
 	captures captures
 	maps     []mapResult

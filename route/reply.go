@@ -177,7 +177,7 @@ func appendPage(dst []byte, e *Env, status int, fields []byte, form ReplyForm) [
 
 // appendReplyEnd appends what the heads of all answers of our own end with.
 func appendReplyEnd(dst []byte, e *Env, status int, form ReplyForm) []byte {
-	if status == 401 {
+	if dst = append(dst, e.challenge...); status == 401 {
 		dst = appendChallenge(dst, e)
 	}
 	if status == 426 {

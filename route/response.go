@@ -94,6 +94,7 @@ func (p *Proxy) AppendResponse(dst []byte, e *Env, form ResponseForm) []byte {
 		dst = appendUpgradeOf(dst, e.RespHead, resp)
 		dst = append(dst, "Connection: upgrade\r\n"...)
 	} else {
+		dst = append(dst, e.challenge...)
 		dst = appendBodyFields(dst, e, status, form.Framing)
 		// A 426 says which protocol it wants (RFC 9110 section 15.5.22).
 		if status == 426 && resp.Status == 426 && resp.Count(httpparse.FieldUpgrade) > 0 {

@@ -137,6 +137,9 @@ type Settings struct {
 	// Limits are asked once the location is known (limit_conn).
 	Limits Limits
 
+	// Auth asks for a name and a password; nil for no such thing (auth_basic).
+	Auth *Auth
+
 	// Policy is the number of what holds for a connection beyond its request, from the
 	// shards' table of policies.
 	Policy uint16

@@ -2,7 +2,6 @@ package route
 
 import (
 	"bytes"
-	"encoding/base64"
 	"strconv"
 
 	"holdfast/httpparse"
@@ -197,25 +196,6 @@ func cookieValue(text []byte, name string) ([]byte, bool) {
 		text = text[:end]
 	}
 	return text, true
-}
-
-// varRemoteUser is the user of HTTP Basic authentication (RFC 7617 section 2).
-func varRemoteUser(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	if e.Req == nil {
-		return dst, false
-	}
-	value, _ := e.Req.Find(e.Head, httpparse.FieldAuthorization)
-	const basic = "basic "
-	if len(value) < len(basic) || !httpparse.EqualFold(value[:len(basic)], basic) {
-		return dst, false
-	}
-	at := len(dst)
-	out, err := base64.StdEncoding.AppendDecode(dst, bytes.TrimLeft(value[len(basic):], " "))
-	colon := bytes.IndexByte(out[at:], ':')
-	if err != nil || colon <= 0 {
-		return dst, false
-	}
-	return out[:at+colon], true
 }
 
 // varProxyAddXForwardedFor is the client's X-Forwarded-For with $remote_addr behind it.

@@ -12,13 +12,13 @@ import (
 // pass begins to pass the request to an upstream. A name that proxy_pass rendered from
 // variables and that no upstream has is not resolved.
 func (sh *Shard) pass(s *Session, r *Request) {
-	target, ok := route.Endpoint{TLS: true}, true
+	target := route.Endpoint{TLS: true}
 	switch {
 	case !r.proxy.Dynamic():
 		r.group = r.snapshot.Groups[r.proxy.Group]
 	default:
-		target, ok = r.proxy.Resolve(&r.env)
-		if !ok {
+		var ok bool
+		if target, ok = r.proxy.Resolve(&r.env); !ok {
 			sh.logError(s, observe.LevelError, "proxy_pass with variables gives no valid URL", nil)
 			s.cause(observe.ReasonRefused, observe.SideProxy)
 			sh.refuse(s, 500)

@@ -35,7 +35,7 @@ func (sh *Shard) startTunnelPass(s *Session, r *Request) {
 	case route.TunnelName:
 		sh.resolveTunnel(s, r, target)
 	default:
-		sh.refuseTunnel(s, r, verdict)
+		sh.refuseTunnel(s, verdict)
 	}
 }
 
@@ -50,7 +50,7 @@ var tunnelRefusals = map[route.TunnelVerdict]struct {
 	route.TunnelPrivate: {403, "CONNECT to an address that is not public (tunnel_allow_private)"},
 }
 
-func (sh *Shard) refuseTunnel(s *Session, r *Request, verdict route.TunnelVerdict) {
+func (sh *Shard) refuseTunnel(s *Session, verdict route.TunnelVerdict) {
 	refusal := tunnelRefusals[verdict]
 	s.cause(observe.ReasonRefused, observe.SideProxy)
 	sh.logError(s, observe.LevelError, refusal.text, nil)
@@ -74,7 +74,7 @@ func (sh *Shard) connectTo(s *Session, r *Request, addrs []netip.Addr, port uint
 		}
 	}
 	if len(spec.Servers) == 0 {
-		sh.refuseTunnel(s, r, route.TunnelPrivate)
+		sh.refuseTunnel(s, route.TunnelPrivate)
 		return
 	}
 	group, err := upstream.NewGroup(sh.opt.Peers, spec)

@@ -22,7 +22,7 @@ func cpu(b *testing.B) float64 {
 
 // clients make handshakes, 32 at a time, with a server that accept hands connections to.
 // The client's part of the processors is in both figures.
-func benchmark(b *testing.B, server *tls.Config, client func() *tls.Config, accept func(net.Conn)) {
+func benchmark(b *testing.B, client func() *tls.Config, accept func(net.Conn)) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -73,7 +73,7 @@ func BenchmarkHandshake(b *testing.B) {
 			server.Certificates[0] = certs.rsa
 		}
 		b.Run(kind+"/plain", func(b *testing.B) {
-			benchmark(b, server, client, func(conn net.Conn) {
+			benchmark(b, client, func(conn net.Conn) {
 				go func() {
 					_ = tls.Server(conn, server).Handshake()
 					conn.Close()
@@ -82,7 +82,7 @@ func BenchmarkHandshake(b *testing.B) {
 		})
 		b.Run(kind+"/pool", func(b *testing.B) {
 			r := newHandshaker(b, tlsio.PoolOptions{Computing: runtime.NumCPU()})
-			benchmark(b, server, client, func(conn net.Conn) {
+			benchmark(b, client, func(conn net.Conn) {
 				file, err := conn.(*net.TCPConn).File()
 				if err != nil {
 					b.Error(err)

@@ -61,7 +61,8 @@ func (l *Layer) takeKernel(typ byte, b []byte) {
 // RFC 8446 section 6.2 where that is about TLS.
 func (l *Layer) kernelRefused(errno sys.Errno) {
 	r := &l.reader
-	a, reason := alertNone, ""
+	var a alert
+	var reason string
 	switch errno {
 	case sys.EBADMSG:
 		a, reason = alertBadRecordMAC, "bad record MAC, or a record without a type"

@@ -379,7 +379,7 @@ func (m misbehaviour) run(t *testing.T, s suite, client bool, delivery [2]int) {
 	w := &wire{t: t, out: r.out}
 	m.send(w)
 	var got []byte
-	errno := sys.Errno(sys.EAGAIN)
+	errno := sys.EAGAIN
 	step := delivery[0]
 	if step == 1 && len(w.b) > 3000 {
 		step = 1 + len(w.b)/3000

@@ -67,7 +67,7 @@ func testEverySplit(t *testing.T, s suite, asClient bool) {
 		mine, other := sockets(t)
 		r := &rig{t: t, layer: l, id: id, fd: mine, peer: other}
 		var got []byte
-		errno := sys.Errno(sys.EAGAIN)
+		errno := sys.EAGAIN
 		for _, c := range cuts {
 			if errno != sys.EAGAIN {
 				t.Fatalf("ended before the last piece: %v, %s", errno, l.Problem())

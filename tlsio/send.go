@@ -101,7 +101,7 @@ func (l *Layer) Flush(id uint32, fd int32) sys.Errno {
 	for buf.Len() > 0 {
 		n, errno := sys.Write(fd, buf.Bytes())
 		if errno == sys.EAGAIN {
-			return errno
+			return sys.EAGAIN
 		}
 		if errno != 0 {
 			l.deadOut(id, c, errno)

@@ -3,6 +3,7 @@ package tlsio
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -104,7 +105,7 @@ func (t *Tickets) read(b []byte) (more bool) {
 		t.bytes += n
 		t.taken++
 		var data [1]byte
-		if _, err := t.conn.Read(data[:]); err != (wouldBlock{}) || t.taken >= ticketRecordsMax {
+		if _, err := t.conn.Read(data[:]); !errors.Is(err, wouldBlock{}) || t.taken >= ticketRecordsMax {
 			return false
 		}
 		b = b[n:]

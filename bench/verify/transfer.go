@@ -74,8 +74,8 @@ func (t *transfer) run(proxy string, origin net.Listener, connections int) (int6
 		go func() {
 			var p pair
 			var both sync.WaitGroup
-			both.Go(func() { p.client = t.play(c, in, t.client, t.origin) })
-			both.Go(func() { p.origin = t.play(s, s, t.origin, t.client) })
+			both.Go(func() { p.client = t.play(c, in, t.origin) })
+			both.Go(func() { p.origin = t.play(s, s, t.client) })
 			both.Wait()
 			c.Close()
 			s.Close()
@@ -107,7 +107,7 @@ func (from account) compare(way string, to account) error {
 }
 
 // play sends and receives at once.
-func (t *transfer) play(c stream, in io.Reader, me, other end) account {
+func (t *transfer) play(c stream, in io.Reader, other end) account {
 	var a account
 	var received sync.WaitGroup
 	var receiveErr error

@@ -206,7 +206,11 @@ func prereadServers(t *testing.T, id *identity) (servers map[string]*rawServer, 
 			config.NextProtos = []string{name}
 		}
 		servers[name] = serveRawAt(t, "127.0.0.1:0", config, func(c *proc.Raw) error {
-			if first, err := c.Reader().Peek(1); err != nil || first[0] == 'G' {
+			first, err := c.Reader().Peek(1)
+			if err != nil {
+				return err
+			}
+			if first[0] == 'G' {
 				c.Head()
 				c.Send("HTTP/1.0 200 OK\r\n\r\nI am " + name)
 				return nil
