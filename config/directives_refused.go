@@ -8,7 +8,7 @@ const (
 	hintBalance = "this version balances by weighted round robin only; remove it"
 	hintStream  = "holdfast proxies HTTP, WebSockets and plain streams only"
 	hintRewrite = "use location, map and return"
-	hintAccess  = "access control is not in this version: do it in front of holdfast or behind it"
+	hintAccess  = "of access control this version has auth_basic only: do it in front of holdfast or behind it"
 	hintHeaders = "let the upstream set cookies"
 )
 
@@ -32,7 +32,7 @@ func refusedDirectives() []Directive {
 		{ctxAll, "write the charset into types and default_type, as in \"text/html; charset=utf-8\"", `charset
 			charset_map charset_types override_charset source_charset`},
 		{ctxAll, hintHeaders, `userid userid_domain userid_expires userid_name userid_path`},
-		{ctxAll, hintAccess, `allow auth_basic auth_basic_user_file auth_delay auth_jwt auth_request
+		{ctxAll, hintAccess, `allow auth_delay auth_jwt auth_request
 			auth_request_set deny limit_except satisfy secure_link secure_link_md5 secure_link_secret
 			valid_referers`},
 		{ctxAll, "rates per key are not in this version: limit them in front of holdfast", `limit_rate

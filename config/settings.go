@@ -91,6 +91,7 @@ type Settings struct {
 
 	// Limits are inherited like every other value.
 	Limits LimitSettings
+	Auth   AuthSettings
 	// Access are the allow and deny of a level, in file order; a level that has any
 	// inherits none.
 	Access   []AccessRule

@@ -117,7 +117,8 @@ func Directives() []Directive {
 		mainDirectives(), httpDirectives(), fileDirectives(), answerDirectives(), clientDirectives(),
 		requestDirectives(), proxyDirectives(), bufferDirectives(), proxyFailureDirectives(),
 		upstreamDirectives(), noEffectDirectives(), refusedDirectives(),
-		streamDirectives(), limitDirectives(), tunnelDirectives(), realIPDirectives(), sslDirectives(), proxySSLDirectives(),
+		streamDirectives(), limitDirectives(), tunnelDirectives(), realIPDirectives(), authDirectives(),
+		sslDirectives(), proxySSLDirectives(),
 	)
 	widenToStream(all)
 	slices.SortStableFunc(all, func(a, b Directive) int {

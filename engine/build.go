@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"holdfast/access"
 	"holdfast/certs"
 	"holdfast/config"
 	"holdfast/limit"
@@ -31,6 +32,7 @@ type builder struct {
 	sn         *shard.Snapshot
 	problems   []config.Problem
 	tls        tlsBuilder
+	users      *access.Store
 	resolvers  map[string]int // by settings; see resolver
 }
 
@@ -41,12 +43,13 @@ type Shared struct {
 	Policies *shard.Policies
 	Zones    *limit.Zones
 	Certs    *certs.Store
+	Users    *access.Store
 }
 
 // NewShared returns a Shared in which nothing is counted yet.
 func NewShared() Shared {
 	return Shared{Registry: upstream.NewRegistry(), Policies: &shard.Policies{}, Zones: &limit.Zones{},
-		Certs: certs.NewStore(certs.Options{})}
+		Certs: certs.NewStore(certs.Options{}), Users: access.NewStore()}
 }
 
 // Built is a compiled configuration.
@@ -56,6 +59,8 @@ type Built struct {
 	LogFiles []string
 	// Certs has the certificates that the snapshot uses, and keeps them up to date.
 	Certs *certs.Store
+	// Users has the files of users, and keeps them up to date.
+	Users *access.Store
 }
 
 // Build compiles cfg. The problems are what only compiling shows; with an error among
@@ -73,7 +78,7 @@ func Build(cfg *config.Config, p route.Process, shared Shared) (*Built, []config
 	if config.HasErrors(b.problems) {
 		return nil, b.problems
 	}
-	return &Built{Snapshot: b.sn, LogFiles: b.logFiles, Certs: shared.Certs}, b.problems
+	return &Built{Snapshot: b.sn, LogFiles: b.logFiles, Certs: shared.Certs, Users: shared.Users}, b.problems
 }
 
 func newBuilder(cfg *config.Config, p route.Process, shared Shared) *builder {
@@ -81,7 +86,7 @@ func newBuilder(cfg *config.Config, p route.Process, shared Shared) *builder {
 		cfg: cfg, registry: shared.Registry, policies: shared.Policies,
 		stream: newStreamCompiler(cfg, p), streamLogs: map[*config.LogFormat]*route.StreamLog{},
 		compiler: route.NewCompiler(p, cfg.HTTP.CaptureNames),
-		tls:      newTLSBuilder(shared.Certs), resolvers: map[string]int{},
+		tls:      newTLSBuilder(shared.Certs), users: shared.Users, resolvers: map[string]int{},
 		formats: map[*config.LogFormat]*route.LogFormat{},
 		shared:  newCompiled(),
 		version: p.Version,

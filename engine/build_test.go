@@ -51,6 +51,7 @@ http {
             types { a/b c; } default_type d/e; max_ranges 5; etag on; if_modified_since before; sendfile on;
             log_not_found on; set_real_ip_from 10.0.0.0/8; real_ip_header X-A; real_ip_recursive on;
             limit_conn z 3; limit_conn_status 429;
+            auth_basic "users of $host"; auth_basic_user_file /nonexistent/users;
         }
         location @down { internal; return 503; }
     }
@@ -120,6 +121,7 @@ func TestBuildSettings(t *testing.T) {
 		LogNotFound:            true,
 		RealIP:                 got.RealIP,
 		Limits:                 got.Limits,
+		Auth:                   got.Auth,
 		AccessLogs:             got.AccessLogs,
 		TunnelLogs:             []int{2},
 	}

@@ -46,5 +46,9 @@ func (e *engine) reloadCertificates() {
 		text += fmt.Sprintf(", %d kept as they were", failed)
 		level = observe.LevelError
 	}
+	users, unusable := reloadUsers(e.built.Users)
+	if text += users; unusable {
+		level = observe.LevelError
+	}
 	e.logger.Log(level, "signal hangup: %s; the configuration itself is not read again in this version", text)
 }

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/access"
 	"holdfast/admin"
 	"holdfast/config"
 	"holdfast/internal/steer"
@@ -56,6 +57,8 @@ type engine struct {
 	scavenger *scavenger
 	// handshakes is nil where nothing speaks TLS.
 	handshakes *tlsio.Pool
+	// access is nil where nobody is asked for a password.
+	access *access.Pool
 }
 
 // logsCloseLimit is how long the end waits for logs to be written.
@@ -154,6 +157,7 @@ func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 		sinks = append(sinks, sink)
 	}
 	e.openHandshakes()
+	e.openAccess()
 	kernel := e.kernelTLS()
 	paceCollections()
 	for i := range n {
@@ -162,7 +166,7 @@ func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 			Policies: e.shared.Policies, Peers: e.shared.Registry, Snapshot: e.built.Snapshot, Logs: sinks, Errors: errorLog,
 			ErrorLevel: errorLog.level, NextID: func() uint64 { return e.nextID.Add(1) }, Pid: os.Getpid(),
 			Quiet: e.scavenger.notice, Load: e.steering.Load(i), Handshakes: e.handshakes, Zones: e.shared.Zones,
-			KernelTLS: kernel,
+			KernelTLS: kernel, Access: e.access,
 		}, e.sockets.tcp[i])
 		if err != nil {
 			return err
@@ -193,6 +197,8 @@ func (e *engine) serve(ctx context.Context) {
 	go e.scavenger.run(running)
 	e.watchOver(e.built.Certs)
 	go e.built.Certs.Watch(running)
+	e.watchUsers(e.built.Users)
+	go e.built.Users.Watch(running)
 	e.announce()
 	if e.opt.Ready != nil {
 		e.opt.Ready()
@@ -200,6 +206,9 @@ func (e *engine) serve(ctx context.Context) {
 	e.waitForEnd(ctx)
 	if e.handshakes != nil {
 		e.handshakes.Close()
+	}
+	if e.access != nil {
+		e.access.Close()
 	}
 	if e.admin != nil {
 		closing, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -54,6 +54,7 @@ func (b *builder) settings(s *config.Settings, at config.Position) route.Setting
 	}
 	r.SSLVerifyClient, r.SSLVerifyRules = uint8(s.SSL.VerifyClient), b.verifyRules(&s.SSL)
 	b.answers(&r, s)
+	r.Auth = b.auth(&s.Auth)
 	r.Limits = b.limits(b.compiler, &s.Limits, false)
 	if p.ReadTimeoutSet {
 		r.TunnelReadTimeout = r.ReadTimeout

@@ -2,7 +2,7 @@ package observe
 
 // StateCount is the number of session states a gauge array holds; shard/state.go
 // checks at compile time that it has no more.
-const StateCount = 18
+const StateCount = 19
 
 // Outcome is how an upgrade request ended.
 type Outcome uint8

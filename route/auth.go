@@ -114,9 +114,16 @@ func AppendCredentials(dst []byte, e *Env) (out []byte, ok bool) {
 // varRemoteUser is the user of HTTP Basic authentication, whether or not anybody asked for it.
 func varRemoteUser(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
 	at := len(dst)
+	dst = AppendUser(dst, e)
+	return dst, len(dst) > at
+}
+
+// AppendUser appends the user that the client says it is, if it does.
+func AppendUser(dst []byte, e *Env) []byte {
+	at := len(dst)
 	out, ok := AppendCredentials(dst, e)
 	if !ok {
-		return dst, false
+		return dst
 	}
-	return out[:at+bytes.IndexByte(out[at:], ':')], true
+	return out[:at+bytes.IndexByte(out[at:], ':')]
 }

@@ -59,7 +59,7 @@ func AppendFileHead(dst []byte, e *Env, f File, a FileAnswer, form ReplyForm) []
 	if status == 200 && s != nil && s.MaxRanges != 0 {
 		dst = append(dst, "Accept-Ranges: bytes\r\n"...)
 	}
-	if status == 401 {
+	if dst = append(dst, e.challenge...); status == 401 {
 		dst = appendChallenge(dst, e)
 	}
 	if added != nil {

@@ -60,7 +60,7 @@ func (sh *Shard) nextTry(s *Session, r *Request, last *failure) {
 		r.tryMs = sh.nowMs
 		r.tries++
 		r.sentHead, r.gotBytes, r.interims = false, false, 0
-		if (s.state == ReadHead || s.state == ReadBody) && r.reusable() && sh.takePooled(s, r, peer) {
+		if (s.state == ReadHead || s.state == ReadBody || s.state == Access) && r.reusable() && sh.takePooled(s, r, peer) {
 			r.env.UpstreamConnectMs = 0
 			sh.startSend(s, r)
 			return

@@ -84,7 +84,9 @@ func (sh *Shard) content(s *Session, r *Request) {
 	case l == nil && r.server.Return != nil, l != nil && l.Return != nil && (r.internal || !l.Internal):
 		sh.replyReturn(s, r)
 	case r.req.MethodID == httpparse.MethodConnect && l != nil && l.TunnelPass != nil && !r.internal:
-		sh.startTunnelPass(s, r)
+		if sh.authorized(s, r) {
+			sh.startTunnelPass(s, r)
+		}
 	case r.req.MethodID == httpparse.MethodConnect, r.req.MethodID == httpparse.MethodTrace:
 		// TRACE would show the upstream's view of the request, with what was added to it.
 		sh.logError(s, observe.LevelInfo, "client sent CONNECT or TRACE method", nil)
@@ -93,11 +95,9 @@ func (sh *Shard) content(s *Session, r *Request) {
 		sh.refuse(s, 404)
 	default:
 		sh.realIP(r, &l.Settings)
-		if l.TryElse != nil {
-			sh.tryFiles(s, r)
-			return
+		if sh.authorized(s, r) {
+			sh.admitted(s, r)
 		}
-		sh.answerFrom(s, r)
 	}
 }
 
@@ -174,7 +174,7 @@ func (sh *Shard) startProxy(s *Session, r *Request) {
 		s.cause(observe.ReasonBadRequest, observe.SideClient)
 		sh.logError(s, observe.LevelInfo, "client sent an invalid WebSocket handshake:", []byte(handshake.String()))
 		sh.refuse(s, handshake.Status())
-	case s.state == ReadHead && !r.up.ended && !r.asGet && sh.holdsBody(s, r):
+	case (s.state == ReadHead || s.state == Access && !r.paged) && !r.up.ended && !r.asGet && sh.holdsBody(s, r):
 		return
 	case r.framingUp().Kind == httpparse.BodyChunked && r.proxy.Minor == 0:
 		// HTTP/1.0 has no chunked coding (RFC 9112 section 6.1), and the length is not known.

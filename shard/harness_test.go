@@ -59,6 +59,7 @@ type site struct {
 	paused   bool              // no Run: the test turns the loop by hand
 	minor0   bool              // proxy_http_version 1.0
 	tls      legs
+	options  func(*Options)
 	noVar    bool // no location /var: whoever asks must not choose an address
 }
 
@@ -197,13 +198,17 @@ func newWorld(t testing.TB, st site) *world {
 		inFlight = 64 << 20
 	}
 	var id atomic.Uint64
-	w.sh, err = New(Options{
+	opt := Options{
 		SessionsMax: sessions, InFlightMax: inFlight, PipesMax: 16, Policies: policies, Peers: peers,
 		Snapshot:   w.snapshot(st, back, policies, peers),
 		Handshakes: tlsio.NewPool(tlsio.PoolOptions{}), Zones: &limit.Zones{},
 		Logs: []LogSink{w.access}, Errors: w.errors, ErrorLevel: observe.LevelInfo,
 		NextID: func() uint64 { return id.Add(1) }, Pid: 1,
-	}, []int32{fd})
+	}
+	if st.options != nil {
+		st.options(&opt)
+	}
+	w.sh, err = New(opt, []int32{fd})
 	w.check(err)
 	if !st.paused {
 		go w.sh.Run()

@@ -59,6 +59,9 @@ func (a *audit) session(s *Session) {
 	case ProxyHeader, Handshake:
 		assert.That(s.request == 0 && s.Up.FD < 0, "nothing of a request before the client is greeted")
 		assert.That(s.timer.Armed() != (a.sh.handshakes[s.slot] != nil), "a timer, or the pool, keeps the time of greeting")
+	case Access:
+		assert.That(s.Up.FD < 0 && a.sh.cold(s).order != 0, "no upstream before a verdict that was ordered")
+		assert.That(s.timer.Armed(), "a verdict has a timer")
 	case ReadHead:
 		assert.That(s.Up.FD < 0, "no upstream before a request")
 		assert.That(s.timer.Armed(), "a head has a timer")

@@ -137,6 +137,8 @@ func (sh *Shard) step(s *Session) (again bool) {
 		return sh.onTunnel(s)
 	case ReadHead:
 		return sh.onReadHead(s)
+	case Access:
+		return sh.onAccess(s)
 	case ReadBody:
 		return sh.onReadBody(s)
 	case Connect:

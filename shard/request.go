@@ -67,17 +67,18 @@ type Request struct {
 	buffers  bool // the response may be read ahead of the client
 	asked100 bool // the upstream was asked for that 100
 
-	status     int  // takes the place of the answer's own (error_page), 0: does not
-	failed     int  // the status that led to an error page
-	hops       int  // internal redirects so far
-	internal   bool // it was sent elsewhere inside
-	paged      bool // an error page answers
-	lastPage   bool // no other error page may follow it
-	broken     bool // its head was refused: no upstream may see it
-	plainOnTLS bool // it came without TLS where TLS is spoken
-	connect    bool // a CONNECT: it becomes a tunnel without a request to the upstream
-	resolving  bool // its name is being resolved
-	asGet      bool // an error page's request: a GET without the client's body
+	status     int    // takes the place of the answer's own (error_page), 0: does not
+	order      uint64 // of a verdict that the session waits for in Access, 0: none
+	failed     int    // the status that led to an error page
+	hops       int    // internal redirects so far
+	internal   bool   // it was sent elsewhere inside
+	paged      bool   // an error page answers
+	lastPage   bool   // no other error page may follow it
+	broken     bool   // its head was refused: no upstream may see it
+	plainOnTLS bool   // it came without TLS where TLS is spoken
+	connect    bool   // a CONNECT: it becomes a tunnel without a request to the upstream
+	resolving  bool   // its name is being resolved
+	asGet      bool   // an error page's request: a GET without the client's body
 }
 
 // requestPool lends requests by index.

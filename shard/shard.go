@@ -2,6 +2,7 @@ package shard
 
 import (
 	"fmt"
+	"holdfast/access"
 	"runtime"
 	"sync/atomic"
 
@@ -47,6 +48,8 @@ type Options struct {
 	Zones *limit.Zones
 	// Handshakes makes the TLS handshakes of all shards; nil where nothing speaks TLS.
 	Handshakes *tlsio.Pool
+	// Access verifies passwords; nil where nobody is asked for one.
+	Access *access.Pool
 	// KernelTLS is what of TLS connections the kernel gets.
 	KernelTLS tlsio.Kernel
 	// Load, if set, tells a program in the kernel that chooses shards what this one has:
@@ -69,6 +72,8 @@ type Shard struct {
 	pooled     pooledList
 	requests   requestPool
 	addresses  addressCache
+	verified   *access.Checker // asks about credentials that were verified before
+	orders     uint64          // verdicts on credentials so far
 	snapshot   *Snapshot
 	handshakes map[uint32]*handshaking // by slot of the session
 	identities identities
@@ -144,6 +149,7 @@ func New(opt Options, listeners []int32) (*Shard, error) {
 		TLS: tlsio.NewLayer(sh.sealed),
 	}
 	sh.mover.TLS.UseKernel(opt.KernelTLS)
+	sh.verified = access.NewChecker()
 	sh.openLogs()
 	for i, fd := range listeners {
 		sh.listeners = append(sh.listeners, listener{fd: fd})

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"holdfast/access"
 	"holdfast/limit"
 	"holdfast/route"
 	"holdfast/tlsio"
@@ -25,6 +26,8 @@ type Snapshot struct {
 	StreamGroupByName map[string]*upstream.Group
 	// Resolvers are indexed by route.TunnelPass.Resolver - 1.
 	Resolvers []*upstream.Resolver
+	// Users are indexed by route.Auth.Users.
+	Users []*access.Users
 	// Zones are indexed by route.LimitConn.Zone.
 	Zones []*limit.Zone
 	// Listeners are indexed by a listener's number, which is also its number in Table.

@@ -11,6 +11,8 @@ import (
 //	 (each only where the listener      │               │
 //	  asks for it)                      ▼               │
 //	               ReadHead ◀───────────┴── first byte ─┼───────┐
+//	               │  │ ─▶ Access (auth_basic) goes on  │       │
+//	               │  │       as ReadHead does          │       │
 //	               │  │ route found, new upstream leg   │       │
 //	    pooled leg │  ▼         (by ReadBody where the   ▼       │
 //	      ┌────────┘ Connect ◀─┐ body is held first) next peer  │
@@ -32,6 +34,7 @@ import (
 //	      │ one half Shut          ▲                              end of batch
 //	      ▼                        │
 //	    HalfClosed ────────────────┘
+//	error_page may lead from ReadBody, Connect, UpHandshake, SendHead and ReadResp to Access
 //	any state ─▶ Closed: reset, client gone, timer with nothing left to say
 type State uint8
 
@@ -42,6 +45,7 @@ const (
 	Handshake                // TLS handshake with the client, made by the pool
 	Preread                  // stream: deciding about a connection, perhaps by its first bytes
 	ReadHead                 // reading a request head
+	Access                   // waiting for the verdict on a password
 	ReadBody                 // holding the request body before an upstream is asked
 	Connect                  // connecting to a peer
 	UpHandshake              // TLS handshake with the upstream, made by the pool
@@ -62,7 +66,7 @@ const (
 var _ [observe.StateCount]struct{} = [stateCount]struct{}{}
 
 var stateNames = [stateCount]string{
-	"free", "proxyheader", "handshake", "preread", "readhead", "readbody", "connect", "uphandshake",
+	"free", "proxyheader", "handshake", "preread", "readhead", "access", "readbody", "connect", "uphandshake",
 	"sendhead", "readresp", "body", "switch", "tunnel", "halfclosed", "idle", "reply", "linger", "closed",
 }
 
@@ -84,18 +88,19 @@ func to(states ...State) (set uint32) {
 	return set
 }
 
-// legal has, for each state, the set of states that may follow: 67 edges.
+// legal has, for each state, the set of states that may follow: 78 edges.
 var legal = [stateCount]uint32{
 	Free:        to(ProxyHeader, Handshake, Preread, ReadHead),
 	ProxyHeader: to(Handshake, Preread, ReadHead, Closed),
 	Handshake:   to(Preread, ReadHead, Linger, Closed),
 	Preread:     to(Connect, Reply, Closed),
-	ReadHead:    to(ReadBody, Connect, SendHead, Reply, Closed),
-	ReadBody:    to(Connect, SendHead, Reply, Closed),
-	Connect:     to(UpHandshake, SendHead, Switch, Tunnel, Connect, Reply, Linger, Closed),
-	UpHandshake: to(SendHead, Tunnel, Connect, Reply, Linger, Closed),
-	SendHead:    to(ReadResp, Connect, Reply, Closed),
-	ReadResp:    to(Body, Switch, ReadResp, Connect, Reply, Closed),
+	ReadHead:    to(Access, ReadBody, Connect, SendHead, Reply, Closed),
+	Access:      to(ReadBody, Connect, SendHead, Reply, Closed),
+	ReadBody:    to(Access, Connect, SendHead, Reply, Closed),
+	Connect:     to(Access, UpHandshake, SendHead, Switch, Tunnel, Connect, Reply, Linger, Closed),
+	UpHandshake: to(Access, SendHead, Tunnel, Connect, Reply, Linger, Closed),
+	SendHead:    to(Access, ReadResp, Connect, Reply, Closed),
+	ReadResp:    to(Access, Body, Switch, ReadResp, Connect, Reply, Closed),
 	Body:        to(Idle, Linger, Closed),
 	Switch:      to(Tunnel, HalfClosed, Linger, Closed),
 	Tunnel:      to(HalfClosed, Linger, Closed),

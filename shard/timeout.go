@@ -73,6 +73,8 @@ func (sh *Shard) onTimer(s *Session) {
 		sh.advance(s)
 	case SendHead, ReadResp:
 		sh.onExchangeTimer(s)
+	case Access:
+		sh.onAccessTimer(s)
 	case ReadBody:
 		sh.onBodyTimer(s)
 	case ProxyHeader, Handshake, Preread:
