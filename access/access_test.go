@@ -314,7 +314,7 @@ func FuzzLines(f *testing.F) {
 	for _, h := range []string{apr1, crypt5, crypt6, "$2y$04$", "{SHA}", "{SSHA}AA==", "$6$rounds=1000$s$"} {
 		f.Add("u:"+h, "u", "secret")
 	}
-	f.Fuzz(func(t *testing.T, text, user, password string) {
+	f.Fuzz(func(_ *testing.T, text, user, password string) {
 		if strings.Contains(text, "rounds=") || strings.Contains(text, "$2") {
 			return // slow, and tried elsewhere
 		}
