@@ -240,7 +240,10 @@ func TestNowMsGoesForward(t *testing.T) {
 	}
 	clock := ts.Nano() / 1e6
 	after := sys.NowMs()
-	if before > clock+1 || after < clock-1 || after < before {
+	// The two clocks were read one after the other when the process began, which may have
+	// been interrupted in between.
+	const apart = 10_000
+	if before > clock+apart || after < clock-apart || after < before {
 		t.Fatalf("%d, kernel %d, %d", before, clock, after)
 	}
 }
