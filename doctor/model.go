@@ -38,7 +38,7 @@ const (
 	// with it, after a message each way; and a full handshake (ECDSA P-256, TLS 1.3).
 	// go run ./bench/hold -tls -message 16384 -n 4000; make bench-tls (bench/results/tls.md).
 	tlsBytes        = 220
-	handshakeMicros = 390
+	handshakeMicros = 350
 
 	// busyShare is how much of a core may be planned for: queues grow without end near 1.
 	busyShare = 0.7

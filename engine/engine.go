@@ -143,7 +143,7 @@ func (e *engine) abandon() {
 // more than there are shards, since a shard's thread must never wait for its turn.
 func (e *engine) shardCount() int {
 	n := shardsOf(e.cfg)
-	runtime.GOMAXPROCS(n + 2) // openHandshakes adds its workers
+	runtime.GOMAXPROCS(n + 2) // openHandshakes and openAccess add their workers
 	return n
 }
 

@@ -9,8 +9,8 @@ import (
 
 // heapSlack is how much garbage may gather before a collection, in bytes, where the live heap
 // is smaller than that. What lives here is small, since records and buffers hold no pointers,
-// so the runtime's rule, to collect when the heap has doubled, would make it collect ten times
-// a second while handshakes of TLS are made. An idle process keeps none of it (scavenger).
+// so the runtime's rule, to collect when the heap has doubled, would make it collect all the
+// time while handshakes of TLS are made. An idle process keeps none of it (scavenger).
 const heapSlack = 12 << 20
 
 // paceCollections keeps the runtime's GOGC at what heapSlack asks for, unless the environment

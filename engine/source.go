@@ -78,8 +78,8 @@ func (e *engine) Info() admin.Info {
 	return info
 }
 
-// addConnect adds a peer to the one that stands for all that clients asked for by CONNECT,
-// which is the last of the list or not there yet: their addresses are no labels.
+// addConnect adds a peer to the one that stands for all that clients asked for by CONNECT:
+// their addresses are no labels.
 func addConnect(peers []admin.PeerInfo, p *upstream.Peer) []admin.PeerInfo {
 	i := slices.IndexFunc(peers, func(o admin.PeerInfo) bool { return o.Group == shard.ConnectGroup })
 	if i < 0 {

@@ -55,24 +55,12 @@ func (sh *Shard) onHandshake(s *Session) (again bool) {
 		h.job.Wake()
 		return false
 	}
-	if s.Down.Bits&relay.CanRead == 0 {
+	b := sh.mover.Scratch[:helloWait]
+	n := sh.peekClient(s, b)
+	if n == 0 {
 		return false
 	}
-	b := sh.mover.Scratch[:helloWait]
-	n, errno := sys.Peek(s.Down.FD, b)
-	switch {
-	case errno == sys.EAGAIN:
-		s.Down.Bits &^= relay.CanRead
-		return false
-	case errno != 0:
-		s.trail = s.trail.Note(observe.SideClient, observe.EventReadFailed)
-		sh.close(s, errnoReason(errno), observe.SideClient)
-		return false
-	case n == 0:
-		s.trail = s.trail.Note(observe.SideClient, observe.EventFin)
-		sh.close(s, observe.ReasonDone, observe.SideClient)
-		return false
-	case b[0] != typeHandshake && b[0]&ssl2Bit == 0:
+	if b[0] != typeHandshake && b[0]&ssl2Bit == 0 {
 		return sh.plainOnTLS(s)
 	}
 	whole := n >= 5 && n >= 5+(int(b[3])<<8|int(b[4]))

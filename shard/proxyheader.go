@@ -74,22 +74,9 @@ func (l *proxiedList) trim() (more bool) {
 // onProxyHeader reads the header of the PROXY protocol. It is looked at until it is whole and
 // then taken, so that what follows it is there for whoever reads next.
 func (sh *Shard) onProxyHeader(s *Session) (again bool) {
-	if s.Down.Bits&relay.CanRead == 0 {
-		return false
-	}
 	b := sh.mover.Scratch[:proxyproto.LengthMax]
-	n, errno := sys.Peek(s.Down.FD, b)
-	switch {
-	case errno == sys.EAGAIN:
-		s.Down.Bits &^= relay.CanRead
-		return false
-	case errno != 0:
-		s.trail = s.trail.Note(observe.SideClient, observe.EventReadFailed)
-		sh.close(s, errnoReason(errno), observe.SideClient)
-		return false
-	case n == 0:
-		s.trail = s.trail.Note(observe.SideClient, observe.EventFin)
-		sh.close(s, observe.ReasonDone, observe.SideClient)
+	n := sh.peekClient(s, b)
+	if n == 0 {
 		return false
 	}
 	h := sh.proxied.lend()

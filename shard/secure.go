@@ -54,6 +54,28 @@ func (sh *Shard) closeTLS(id uint32, fd int32) {
 	sh.mover.TLS.Close(id)
 }
 
+// peekClient looks at what a client has sent before anything is read from it in the clear. 0
+// means that there is nothing yet, or that the client has gone and the session is closed.
+func (sh *Shard) peekClient(s *Session, b []byte) (n int) {
+	if s.Down.Bits&relay.CanRead == 0 {
+		return 0
+	}
+	n, errno := sys.Peek(s.Down.FD, b)
+	switch {
+	case errno == sys.EAGAIN:
+		s.Down.Bits &^= relay.CanRead
+		return 0
+	case errno != 0:
+		s.trail = s.trail.Note(observe.SideClient, observe.EventReadFailed)
+		sh.close(s, errnoReason(errno), observe.SideClient)
+		return 0
+	case n == 0:
+		s.trail = s.trail.Note(observe.SideClient, observe.EventFin)
+		sh.close(s, observe.ReasonDone, observe.SideClient)
+	}
+	return n
+}
+
 // truncated reports whether the stream from h's socket ended without TLS saying so: someone
 // between the two ends may have cut it (RFC 8446 section 6.1).
 func (sh *Shard) truncated(h *relay.Half) bool {
