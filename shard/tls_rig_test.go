@@ -140,15 +140,16 @@ func (s *shim) join(accepted *net.TCPConn, target string, wrap func(accepted, di
 	both.Wait()
 }
 
-// pipe moves one direction. An end is passed on as one; anything else resets both sockets.
+// pipe moves one direction. An end is passed on as one, and a failed read resets both
+// sockets. Where a write failed the other direction goes on: what had come before the reset
+// is still delivered, as between two sockets, and its failed read ends it.
 func pipe(from, to net.Conn, fromTCP, toTCP *net.TCPConn) {
-	_, err := io.Copy(to, onlyReader{from})
+	r := &source{Reader: from}
+	_, err := io.Copy(to, r)
 	if err == nil {
-		if err = to.(interface{ CloseWrite() error }).CloseWrite(); err == nil {
-			return
-		}
+		err = to.(interface{ CloseWrite() error }).CloseWrite()
 	}
-	if errors.Is(err, net.ErrClosed) {
+	if err == nil || r.err == nil || errors.Is(err, net.ErrClosed) {
 		return
 	}
 	for _, c := range []*net.TCPConn{fromTCP, toTCP} {
@@ -157,7 +158,19 @@ func pipe(from, to net.Conn, fromTCP, toTCP *net.TCPConn) {
 	}
 }
 
-type onlyReader struct{ io.Reader }
+// source is a reader that remembers whether it failed.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	n, err := s.Reader.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
 
 // secureFront lets clients in the clear reach a shard that speaks TLS.
 func secureFront(t testing.TB, l legs, front string) string {
