@@ -147,7 +147,11 @@ func pipe(from, to net.Conn, fromTCP, toTCP *net.TCPConn) {
 	r := &source{Reader: from}
 	_, err := io.Copy(to, r)
 	if err == nil {
-		err = to.(interface{ CloseWrite() error }).CloseWrite()
+		if c, ok := to.(*tls.Conn); ok {
+			// Before the handshake has ended there is no close_notify to pass the end on with.
+			r.err = c.Handshake()
+		}
+		err = errors.Join(r.err, to.(interface{ CloseWrite() error }).CloseWrite())
 	}
 	if err == nil || r.err == nil || errors.Is(err, net.ErrClosed) {
 		return
