@@ -23,15 +23,21 @@ func NewAccess(rules []AccessRule) *Access {
 // Allows reports whether a client may come in: the first rule that matches decides, and
 // without one it may. An address that is not valid is that of a unix-domain client.
 func (a *Access) Allows(addr netip.Addr) bool {
+	allowed, decided := a.Judge(addr)
+	return allowed || !decided
+}
+
+// Judge is Allows for where other checks follow (satisfy): decided is false if no rule matches.
+func (a *Access) Judge(addr netip.Addr) (allowed, decided bool) {
 	if a == nil {
-		return true
+		return false, false
 	}
 	addr = addr.Unmap()
 	for i := range a.rules {
 		r := &a.rules[i]
 		if r.All || r.Unix && !addr.IsValid() || r.Prefix.IsValid() && r.Prefix.Contains(addr) {
-			return r.Allow
+			return r.Allow, true
 		}
 	}
-	return true
+	return false, false
 }

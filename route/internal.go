@@ -50,3 +50,11 @@ func (p *ErrorPage) RedirectStatus() int {
 	}
 	return 302
 }
+
+// AppendRedirect appends the redirect to url with a status that isRedirect knows (rewrite).
+func AppendRedirect(dst []byte, e *Env, status int, url []byte, form ReplyForm) []byte {
+	return appendRedirect(dst, e, status, url, form)
+}
+
+// DropChallenge takes back what Auth.Challenge has said.
+func (e *Env) DropChallenge() { e.challenge = nil }

@@ -46,6 +46,8 @@ type Location struct {
 	// TunnelPass makes tunnels of CONNECT requests; others get a 405. nil without tunnel_pass.
 	TunnelPass *TunnelPass
 	Return     *Return
+	// Rewrite runs before anything else of the location; nil for nothing (set, if, rewrite, return, break).
+	Rewrite *Rewrite
 	// Static has the folder, index and try_files; nil only in tests.
 	Static *Static
 	// TryElse is what happens if no file of try_files is there; nil without try_files.

@@ -137,6 +137,10 @@ type Settings struct {
 	// Limits are asked once the location is known (limit_conn).
 	Limits Limits
 
+	// Access are the rules about clients' addresses; nil for none (allow, deny).
+	Access *Access
+	// SatisfyAny lets a client in that one of Access, Auth and AuthRequest admits (satisfy any).
+	SatisfyAny bool
 	// Auth asks for a name and a password; nil for no such thing (auth_basic).
 	Auth *Auth
 

@@ -40,6 +40,8 @@ type Server struct {
 	Settings Settings
 	// Return, if not nil, answers all requests before a location is looked for.
 	Return *Return
+	// Rewrite runs before a location is looked for; nil for nothing.
+	Rewrite *Rewrite
 	// Content is what happens to requests that no location matches, and to those
 	// refused before one was looked for; nil only in tests.
 	Content *Location

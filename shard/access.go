@@ -10,32 +10,123 @@ import (
 	"holdfast/route"
 )
 
-// authorized says whether the request may go on, as far as auth_basic is concerned. false means
-// that it was refused, or that it waits in Access for a verdict that is made elsewhere.
-func (sh *Shard) authorized(s *Session, r *Request) bool {
+// verdict is what a check of the access phase says about a request.
+type verdict uint8
+
+const (
+	noOpinion verdict = iota
+	admits
+	denies  // with the status in the check's hands; the request has no answer yet
+	waits   // what ends the wait calls accessChecked
+	answers // the request was answered
+)
+
+// accessChecks are asked in this order, as in nginx.
+var accessChecks = [...]func(sh *Shard, s *Session, r *Request) (v verdict, status int){
+	(*Shard).checkAddress, (*Shard).checkPassword,
+}
+
+// accessPhase asks whether the request may come in (allow, deny, auth_basic, auth_request): all
+// have to admit it, or any one of them (satisfy).
+func (sh *Shard) accessPhase(s *Session, r *Request) (goOn bool) {
+	if r.sub != nil {
+		return true
+	}
+	for int(r.check) < len(accessChecks) {
+		check := accessChecks[r.check]
+		r.check++
+		v, status := check(sh, s, r)
+		if done, goOn := sh.judged(s, r, v, status); done {
+			return goOn
+		}
+	}
+	if r.denied != 0 {
+		sh.deny(s, r, r.denied)
+		return false
+	}
+	return true
+}
+
+// judged books what a check has said. done says that no other need be asked.
+func (sh *Shard) judged(s *Session, r *Request, v verdict, status int) (done, goOn bool) {
+	any := r.settings().SatisfyAny
+	switch v {
+	case admits:
+		if any {
+			r.denied = 0
+			r.env.DropChallenge()
+			return true, true
+		}
+	case denies:
+		if !any {
+			sh.deny(s, r, status)
+			return true, false
+		}
+		if r.denied != 401 {
+			r.denied = status
+		}
+	case waits, answers:
+		return true, false
+	}
+	return false, true
+}
+
+// accessChecked goes on behind a check that the request has waited for in Access.
+func (sh *Shard) accessChecked(s *Session, r *Request, v verdict, status int) {
+	if done, goOn := sh.judged(s, r, v, status); !done {
+		r.phase = phaseAccess
+	} else if !goOn {
+		return
+	}
+	sh.runPhases(s, r)
+}
+
+// deny answers a request that may not come in.
+func (sh *Shard) deny(s *Session, r *Request, status int) {
+	if status == 403 {
+		sh.logError(s, observe.LevelError, "access forbidden by rule", nil)
+	}
+	s.cause(observe.ReasonRefused, observe.SideProxy)
+	sh.refuse(s, status)
+}
+
+// checkAddress judges the client's address (allow, deny).
+func (sh *Shard) checkAddress(_ *Session, r *Request) (verdict, int) {
+	rules := r.settings().Access
+	allowed, decided := rules.Judge(r.env.Remote.Addr())
+	switch {
+	case !decided:
+		return noOpinion, 0
+	case allowed:
+		return admits, 0
+	}
+	return denies, 403
+}
+
+// checkPassword judges the client's name and password (auth_basic).
+func (sh *Shard) checkPassword(s *Session, r *Request) (verdict, int) {
 	auth := r.settings().Auth
 	if auth == nil || auth.Off(&r.env) {
-		return true
+		return noOpinion, 0
 	}
 	if r.env.CredentialsField() > 1 {
 		s.cause(observe.ReasonBadRequest, observe.SideClient)
 		sh.logError(s, observe.LevelInfo, "client sent its credentials twice", nil)
 		sh.refuse(s, 400)
-		return false
+		return answers, 0
 	}
 	credentials, ok := route.AppendCredentials(sh.out[:0], &r.env)
 	sh.out = credentials[:0]
 	if !ok || len(credentials) > access.CredentialsMax {
 		sh.logError(s, observe.LevelInfo, "no user/password was provided for basic authentication", nil)
-		sh.unauthorized(s, r)
-		return false
+		return denies, unauthorized(r)
 	}
 	users := r.snapshot.Users[auth.Users]
 	if sh.verified.Known(users, credentials) {
-		return true
+		return admits, 0
 	}
 	sh.verify(s, r, users, credentials)
-	return false
+	return waits, 0
 }
 
 // verify orders a verdict on credentials. The session waits for it in Access.
@@ -50,7 +141,7 @@ func (sh *Shard) verify(s *Session, r *Request, users *access.Users, credentials
 	sh.timers.Set(s.slot, sh.nowMs+limitMs)
 	within := time.Duration(limitMs) * time.Millisecond
 	if !sh.opt.Access.Verify(users, credentials, within, func(v access.Verdict) {
-		sh.Post(func(sh *Shard) { sh.verdict(h, order, v) })
+		sh.Post(func(sh *Shard) { sh.passwordJudged(h, order, v) })
 	}) {
 		sh.unverified(s, r, "too many passwords are being verified")
 	}
@@ -64,9 +155,9 @@ func (sh *Shard) unverified(s *Session, r *Request, why string) {
 	sh.refuse(s, 503)
 }
 
-// verdict goes on with a request whose credentials were judged, if the session still waits
-// for that.
-func (sh *Shard) verdict(h pool.Handle, order uint64, v access.Verdict) {
+// passwordJudged goes on with a request whose credentials were judged, if the session still
+// waits for that.
+func (sh *Shard) passwordJudged(h pool.Handle, order uint64, v access.Verdict) {
 	s := sh.sessions.Get(h)
 	if s == nil || s.state != Access || sh.cold(s).order != order {
 		return
@@ -75,16 +166,16 @@ func (sh *Shard) verdict(h pool.Handle, order uint64, v access.Verdict) {
 	r.order = 0
 	switch v {
 	case access.Granted:
-		sh.admitted(s, r)
+		sh.accessChecked(s, r, admits, 0)
 	case access.NoSuchUser:
 		sh.logUser(s, r, "a user was not found in the file of users:")
-		sh.unauthorized(s, r)
+		sh.accessChecked(s, r, denies, unauthorized(r))
 	case access.WrongPassword:
 		sh.logUser(s, r, "password mismatch of the user:")
-		sh.unauthorized(s, r)
+		sh.accessChecked(s, r, denies, unauthorized(r))
 	case access.NoFile:
 		sh.logUsers(s, r, "no such file of users:")
-		sh.refuse(s, 403)
+		sh.accessChecked(s, r, denies, 403)
 	default:
 		sh.logUsers(s, r, "a file of users can't be read:")
 		sh.refuse(s, 500)
@@ -102,24 +193,14 @@ func (sh *Shard) logUsers(s *Session, r *Request, text string) {
 	sh.logError(s, observe.LevelError, text, []byte(r.snapshot.Users[r.settings().Auth.Users].Path()))
 }
 
-// unauthorized asks the client for a name and a password: with a 401, or for a CONNECT with
-// a 407 (RFC 9110 sections 15.5.2 and 15.5.8).
-func (sh *Shard) unauthorized(s *Session, r *Request) {
+// unauthorized has the answer ask the client for a name and a password, and is its status: 401, for
+// a CONNECT 407 (RFC 9110 sections 15.5.2 and 15.5.8).
+func unauthorized(r *Request) (status int) {
 	r.settings().Auth.Challenge(&r.env)
-	status := 401
 	if r.req.MethodID == httpparse.MethodConnect {
-		status = 407
+		return 407
 	}
-	sh.refuse(s, status)
-}
-
-// admitted lets the request's location answer who may ask it.
-func (sh *Shard) admitted(s *Session, r *Request) {
-	if r.location.TryElse != nil && r.req.MethodID != httpparse.MethodConnect {
-		sh.tryFiles(s, r)
-		return
-	}
-	sh.answerFrom(s, r)
+	return 401
 }
 
 // onAccess waits for a verdict. Nothing is read meanwhile.

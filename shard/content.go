@@ -9,45 +9,6 @@ import (
 // hopsMax bounds the internal redirects of one request, as in nginx.
 const hopsMax = 10
 
-// locate finds the location of a request from a client, refuses what that does not
-// allow, and lets it answer.
-func (sh *Shard) locate(s *Session, r *Request) {
-	redirect := sh.findLocation(r)
-	sh.settle(s, r)
-	set := r.settings()
-	switch {
-	case s.has(flagRefused):
-		r.keepDown = false
-		s.cause(observe.ReasonOverload, observe.SideProxy)
-		sh.refuse(s, 503)
-	case r.up.framing.Kind == httpparse.BodyLength && set.ClientMaxBodySize > 0 &&
-		r.up.framing.Length > set.ClientMaxBodySize:
-		r.cut = true
-		s.cause(observe.ReasonRefused, observe.SideProxy)
-		sh.logError(s, observe.LevelError, "client intended to send too large body", nil)
-		sh.refuse(s, 413)
-	case r.upgrade != httpparse.UpgradeNone && !r.up.ended:
-		s.cause(observe.ReasonBadRequest, observe.SideClient)
-		sh.logError(s, observe.LevelInfo, "client sent an upgrade request with a body", nil)
-		sh.refuse(s, 400)
-	case !sh.withinLimits(s, r):
-	case redirect:
-		sh.replySlash(s, r)
-	default:
-		sh.content(s, r)
-	}
-}
-
-// withinLimits counts the request where limit_conn says so; false means that it was refused.
-func (sh *Shard) withinLimits(s *Session, r *Request) bool {
-	limits := &r.settings().Limits
-	if len(limits.Conns) == 0 || sh.takeLimits(s, r, limits) {
-		return true
-	}
-	sh.refuse(s, limits.ConnStatus)
-	return false
-}
-
 // settle lets the location that the request has come to say what holds for the
 // connection.
 func (sh *Shard) settle(s *Session, r *Request) {
@@ -58,52 +19,14 @@ func (sh *Shard) settle(s *Session, r *Request) {
 	sh.setNagle(s, !set.TCPNodelay)
 }
 
-// findLocation finds the location for the path of the request. redirect says that the
-// answer is a redirect to its name.
-func (sh *Shard) findLocation(r *Request) (redirect bool) {
-	e := &r.env
-	r.location = nil
-	if r.server.Return == nil {
-		if r.location, redirect = r.server.Locate(e); r.location == nil {
-			r.location = r.server.Content
-		}
-	}
-	e.Location = r.location
-	return redirect
-}
-
-// content lets the request's location answer: return first, then try_files, then the
-// upstream or a file.
-func (sh *Shard) content(s *Session, r *Request) {
+// content lets the request's location answer: with what its upstream says, or with a file.
+func (sh *Shard) content(s *Session, r *Request) (goOn bool) {
 	l := r.location
-	switch {
-	case r.req.MethodID == httpparse.MethodConnect && !r.internal && (l == nil || l.TunnelPass == nil):
-		// A 2xx would make the client take what follows for its tunnel (RFC 9110 section 9.3.6).
-		sh.logError(s, observe.LevelInfo, "client sent CONNECT method", nil)
-		sh.refuse(s, 405)
-	case l == nil && r.server.Return != nil, l != nil && l.Return != nil && (r.internal || !l.Internal):
-		sh.replyReturn(s, r)
-	case r.req.MethodID == httpparse.MethodConnect && l != nil && l.TunnelPass != nil && !r.internal:
-		if sh.authorized(s, r) {
-			sh.startTunnelPass(s, r)
-		}
-	case r.req.MethodID == httpparse.MethodConnect, r.req.MethodID == httpparse.MethodTrace:
+	switch id := r.req.MethodID; {
+	case id == httpparse.MethodTrace, id == httpparse.MethodConnect && (l.TunnelPass == nil || r.internal):
 		// TRACE would show the upstream's view of the request, with what was added to it.
 		sh.logError(s, observe.LevelInfo, "client sent CONNECT or TRACE method", nil)
 		sh.refuse(s, 405)
-	case l == nil, l.Internal && !r.internal:
-		sh.refuse(s, 404)
-	default:
-		sh.realIP(r, &l.Settings)
-		if sh.authorized(s, r) {
-			sh.admitted(s, r)
-		}
-	}
-}
-
-// answerFrom answers with what the location's upstream says, or with a file.
-func (sh *Shard) answerFrom(s *Session, r *Request) {
-	switch l := r.location; {
 	case l.TunnelPass != nil:
 		sh.startTunnelPass(s, r)
 	case l.Proxy != nil:
@@ -113,6 +36,7 @@ func (sh *Shard) answerFrom(s *Session, r *Request) {
 	default:
 		sh.refuse(s, 404)
 	}
+	return false
 }
 
 // goInside sends the request to another path (error_page, try_files, index).
@@ -121,13 +45,7 @@ func (sh *Shard) goInside(s *Session, r *Request, target []byte) {
 		return
 	}
 	r.env.SetInternal(target)
-	redirect := sh.findLocation(r)
-	sh.settle(s, r)
-	if redirect {
-		sh.replySlash(s, r)
-		return
-	}
-	sh.content(s, r)
+	sh.startPhases(s, r, phaseServerRewrite)
 }
 
 // goNamed sends the request to a named location, which keeps its path.
@@ -143,7 +61,7 @@ func (sh *Shard) goNamed(s *Session, r *Request, name string) {
 	}
 	r.location, r.env.Location = l, l
 	sh.settle(s, r)
-	sh.content(s, r)
+	sh.startPhases(s, r, phaseRewrite)
 }
 
 // hop counts an internal redirect. false means that there were too many, and that the
@@ -202,11 +120,7 @@ func (sh *Shard) replySlash(s *Session, r *Request) {
 	sh.finishReply(s, r, 301, route.AppendSlashRedirect(sh.out[:0], &r.env, r.location, form))
 }
 
-func (sh *Shard) replyReturn(s *Session, r *Request) {
-	ret := r.server.Return
-	if r.location != nil {
-		ret = r.location.Return
-	}
+func (sh *Shard) replyReturn(s *Session, r *Request, ret *route.Return) {
 	if ret.Code == route.CodeNoAnswer {
 		sh.closeUnanswered(s, r)
 		return

@@ -18,11 +18,11 @@ const smallFile = 16 << 10
 
 // tryFiles looks for the first file of try_files that is there (nginx: no symbolic link
 // is refused, and the folder or file is not opened yet).
-func (sh *Shard) tryFiles(s *Session, r *Request) {
+func (sh *Shard) tryFiles(s *Session, r *Request) (goOn bool) {
 	l, e := r.location, &r.env
 	if l.Static == nil {
 		sh.refuse(s, 404)
-		return
+		return false
 	}
 	for i := range l.Static.Tries() {
 		uri, path, folder := l.Static.AppendTry(sh.uri[:0], sh.path[:0], e, i)
@@ -34,8 +34,7 @@ func (sh *Shard) tryFiles(s *Session, r *Request) {
 		info, errno := sh.stat(path)
 		if errno == 0 && info.Kind == want && !climbs(uri) {
 			e.SetTried(uri)
-			sh.answerFrom(s, r)
-			return
+			return true
 		}
 	}
 	switch other := l.TryElse; {
@@ -48,6 +47,7 @@ func (sh *Shard) tryFiles(s *Session, r *Request) {
 	default:
 		sh.goInside(s, r, other.Target(e))
 	}
+	return false
 }
 
 // stat is sys.StatFile for a name without its NUL.
@@ -142,9 +142,7 @@ func (sh *Shard) goIndex(s *Session, r *Request, uri []byte) {
 		return
 	}
 	r.env.SetPath(uri)
-	sh.findLocation(r)
-	sh.settle(s, r)
-	sh.content(s, r)
+	sh.startPhases(s, r, phaseServerRewrite)
 }
 
 // fileFailed answers for a file that could not be opened. path has its NUL.

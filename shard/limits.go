@@ -9,6 +9,20 @@ import (
 // heldLimits are the counts in zones that sessions hold until they end, by slot (limit_conn).
 type heldLimits map[uint32][]limit.Ref
 
+// withinLimits counts the request where limit_conn says so; false means that it was refused.
+func (sh *Shard) withinLimits(s *Session, r *Request) bool {
+	limits := &r.settings().Limits
+	if r.limited || len(limits.Conns) == 0 {
+		return true
+	}
+	r.limited = true
+	if sh.takeLimits(s, r, limits) {
+		return true
+	}
+	sh.refuse(s, limits.ConnStatus)
+	return false
+}
+
 // takeLimits counts the session where limit_conn says so. false means that a limit is
 // reached; what the session counted before stays counted until it ends.
 func (sh *Shard) takeLimits(s *Session, r *Request, limits *route.Limits) (ok bool) {

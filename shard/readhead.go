@@ -211,7 +211,7 @@ func (sh *Shard) begin(s *Session, r *Request) {
 			return
 		}
 	}
-	sh.locate(s, r)
+	sh.startPhases(s, r, phaseServerRewrite)
 }
 
 var slash = []byte("/")

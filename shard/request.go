@@ -67,6 +67,11 @@ type Request struct {
 	buffers  bool // the response may be read ahead of the client
 	asked100 bool // the upstream was asked for that 100
 
+	phase      phase // of the configuration that is asked next
+	check      uint8 // of the access phase that is asked next
+	denied     int   // the status of a check that failed where another may still admit (satisfy any)
+	limited    bool  // its limits were judged
+	sub        *subrequest
 	status     int    // takes the place of the answer's own (error_page), 0: does not
 	order      uint64 // of a verdict that the session waits for in Access, 0: none
 	failed     int    // the status that led to an error page

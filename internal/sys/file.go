@@ -29,10 +29,11 @@ type FileInfo struct {
 	Size        int64 // bytes
 	ModifiedSec int64 // seconds since 1970
 	Kind        FileKind
+	Executable  bool // by its owner
 }
 
 func fileInfo(st *unix.Stat_t) FileInfo {
-	f := FileInfo{Size: st.Size, ModifiedSec: st.Mtim.Sec}
+	f := FileInfo{Size: st.Size, ModifiedSec: st.Mtim.Sec, Executable: st.Mode&unix.S_IXUSR != 0}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		f.Kind = FileRegular
