@@ -11,7 +11,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BUILDFLAGS := -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION)"
 
 # Everything but the end-to-end tests, which have a target of their own.
-UNIT = $$(go list ./... | grep -Ev '/test/(e2e|hostile|tls)$$')
+UNIT = $$(go list ./... | grep -Ev '/test/(e2e|hostile|tls|sidebyside)$$')
 
 # LIMIT ends a package's tests that hang.
 DURATION ?= 10m
@@ -42,7 +42,7 @@ unit: ## unit tests, in shuffled order
 	go test -timeout $(LIMIT) -shuffle=on $(UNIT)
 
 e2e: ## end-to-end tests: the real binary between real clients and backends
-	go test -timeout $(LIMIT) -count=1 ./test/e2e/... ./test/hostile/... ./test/tls/...
+	go test -timeout $(LIMIT) -count=1 ./test/e2e/... ./test/hostile/... ./test/tls/... ./test/sidebyside/...
 
 race: ## unit tests under the race detector (needs a C compiler)
 	go test -timeout $(LIMIT) -race -short $(UNIT)

@@ -30,29 +30,57 @@ func NewLogs(report io.Writer) *Logs {
 	return &Logs{report: report, sinks: map[string]*Sink{}}
 }
 
-// Open returns the sink of a path, opening it at the first call. The path is that of a
-// file, which is created and only ever appended to, or "stderr", "stdout", /dev/null.
-// A path that leads to the process's own stdout or stderr, as container images link
-// their log files, is that stream.
-func (l *Logs) Open(path string) (*Sink, error) {
+// Target is where lines go, and how.
+type Target struct {
+	// Path is that of a file, which is created and only ever appended to, or "stderr",
+	// "stdout", /dev/null. A path that leads to the process's own stdout or stderr, as
+	// container images link their log files, is that stream.
+	Path string
+	// Syslog is a server in the place of a file, which is called Label.
+	Syslog *Syslog
+	Label  string
+	// Buffer is how many bytes are gathered before they are written, 0 for none; Flush how
+	// long they wait at most, 0 without limit; Gzip the level they are compressed with, 1 to 9,
+	// 0 for not.
+	Buffer int
+	Flush  time.Duration
+	Gzip   int
+}
+
+// Name is what tells the target from others.
+func (t *Target) Name() string {
+	if t.Syslog != nil {
+		return t.Label
+	}
+	return t.Path
+}
+
+// Open returns the sink of a target, opening it at the first call. A file that is open has
+// the buffer that it was opened with.
+func (l *Logs) Open(t Target) (*Sink, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return nil, errors.New("logs are closed")
 	}
-	if s := l.sinks[path]; s != nil {
+	name := t.Name()
+	if s := l.sinks[name]; s != nil {
 		return s, nil
 	}
-	s, err := l.open(path)
+	s, err := l.open(&t)
 	if err != nil {
 		return nil, err
 	}
-	l.sinks[path] = s
+	l.sinks[name] = s
 	return s, nil
 }
 
-func (l *Logs) open(path string) (*Sink, error) {
-	if path == os.DevNull {
+func (l *Logs) open(t *Target) (*Sink, error) {
+	path := t.Path
+	switch {
+	case t.Syslog != nil:
+		return newSink(t, nil, l.report), nil
+	case path == os.DevNull:
 		return newDiscardSink(path), nil
 	}
 	file := standardStream(path)
@@ -62,7 +90,7 @@ func (l *Logs) open(path string) (*Sink, error) {
 			return nil, err
 		}
 	}
-	return newSink(path, file, l.report), nil
+	return newSink(t, file, l.report), nil
 }
 
 // openLogFile opens a regular log file. A named pipe is refused, because opening one
@@ -115,6 +143,17 @@ func (l *Logs) Dropped() uint64 {
 		n += s.Dropped()
 	}
 	return n
+}
+
+// DroppedBy is the number of lines that each log has lost, by its name.
+func (l *Logs) DroppedBy() map[string]uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	result := make(map[string]uint64, len(l.sinks))
+	for name, s := range l.sinks {
+		result[name] = s.Dropped()
+	}
+	return result
 }
 
 // Close writes what waits and closes the files, within timeout altogether. Lines

@@ -59,6 +59,8 @@ var (
 	metricLoopTurns     = counter("loop_turns_total", "Turns of each shard's event loop.", "shard")
 	metricLoopWakes     = counter("loop_wakes_total", "Turns that found at least one event.", "shard")
 
+	metricLogDropped = counter("log_file_lines_dropped_total", "Log lines lost, by the log they were for.", "log")
+
 	metricPeerTunnels     = gauge("peer_tunnels", "Tunnels towards a peer.", "upstream", "peer")
 	metricPeerConnections = gauge("peer_connections", "Connections to a peer, idle ones too.", "upstream", "peer")
 	metricPeerRequests    = counter("peer_requests_total", "Requests sent to a peer.", "upstream", "peer")
@@ -79,7 +81,7 @@ var plainCounters = []plain{
 		func(c *observe.Counters) uint64 { return c.Secured }},
 	{counter("accepted_connections_total", "Client connections accepted."),
 		func(c *observe.Counters) uint64 { return c.Accepted }},
-	{counter("limited_total", "Requests and connections refused by limit_conn."),
+	{counter("limited_total", "Requests and connections refused by limit_req and limit_conn."),
 		func(c *observe.Counters) uint64 { return c.Limited }},
 	{counter("accept_errors_total", "Failed accepts."),
 		func(c *observe.Counters) uint64 { return c.AcceptErrors }},
@@ -125,10 +127,11 @@ var processMetrics = []process{
 }
 
 var labelled = []metric{
+	metricLimits, metricLimitKeys,
 	metricBuild, metricSessions, metricUpgrades, metricHandshakes,
 	metricHandshakesActive, metricHandshakesQueued, metricResponses, metricSessionCloses, metricTunnelCloses,
 	metricTunnelBytes, metricHTTPBytes, metricShardTunnels, metricShardAccepted, metricLoopTurns, metricLoopWakes,
-	metricPeerTunnels, metricPeerConnections, metricPeerRequests, metricPeerFails, metricPeerAvailable,
+	metricLogDropped, metricPeerTunnels, metricPeerConnections, metricPeerRequests, metricPeerFails, metricPeerAvailable,
 }
 
 // collector makes the metrics at each scrape from one set of copied counters.
@@ -163,6 +166,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	e.send(metricHandshakesQueued, float64(info.HandshakesQueued))
 	e.totals(&total, info.StateNames)
 	e.peers(info.Peers)
+	for name, n := range c.server.logDroppedBy() {
+		e.send(metricLogDropped, float64(n), name)
+	}
+	e.limits(info.Limits)
 	for i := range processMetrics {
 		e.send(processMetrics[i].metric, processMetrics[i].value(c.server, &info))
 	}

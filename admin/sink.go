@@ -19,16 +19,16 @@ const (
 	// Up to this size lines are copied behind those that wait: one write for many
 	// turns of many shards, and no large buffer kept for a few bytes.
 	copyBytesMax = 4 << 10
-	// reportEvery is how often a failing log is mentioned on stderr.
+	// reportEvery is how often a log may begin to fail and have that reported.
 	reportEvery = time.Minute
 )
 
-// Sink is one log file and the goroutine that writes it. Any number of shards hand
-// buffers over; a slow or full disk costs log lines, counted, and never a shard's
-// time. Sinks come from Logs.Open.
+// Sink is one log, a file or a syslog server, and the goroutine that writes it. Any number
+// of shards hand buffers over; a slow or full disk costs log lines, counted, and never a
+// shard's time. Sinks come from Logs.Open.
 type Sink struct {
-	path    string
-	discard bool // /dev/null: no file, no goroutine
+	path    string // of the file, or what the server is called
+	discard bool   // /dev/null: no file, no goroutine
 	dropped atomic.Uint64
 	wake    chan struct{} // holds a token when the writer has something to look at
 	done    chan struct{} // closed when the writer has ended
@@ -43,21 +43,32 @@ type Sink struct {
 
 	file *os.File // the one being written; only close uses it besides the writer, under mu
 
+	// end is when close gives up, under mu; zero before close.
+	end time.Time
+
 	// The writer's own.
-	torn       bool // the file ends in the middle of a line
+	gather     gatherer
+	server     *datagrams // nil for a file
+	torn       bool       // the file ends in the middle of a line
+	failing    bool       // what was lost since reportedAt is to be reported when it works again
 	lost       uint64
 	reportedAt time.Time
 }
 
-func newSink(path string, file *os.File, report io.Writer) *Sink {
+// newSink starts the writer of a file, or of a syslog server if file is nil.
+func newSink(t *Target, file *os.File, report io.Writer) *Sink {
 	s := &Sink{
-		path: path, file: file, report: report,
+		path: t.Name(), file: file, report: report, gather: newGatherer(t),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	if t.Syslog != nil {
+		s.server = &datagrams{to: *t.Syslog}
 	}
 	go s.run()
 	return s
 }
 
+// newDiscardSink is the sink of /dev/null.
 func newDiscardSink(path string) *Sink {
 	s := &Sink{path: path, discard: true, done: make(chan struct{})}
 	close(s.done)
@@ -127,11 +138,18 @@ func lines(b []byte) uint64 {
 }
 
 // run is the writer: it takes what waits, writes it outside the lock, and gives the
-// buffers back.
+// buffers back. Lines that are gathered are written when they have waited long enough, when
+// the log is reopened, and at the end.
 func (s *Sink) run() {
 	defer close(s.done)
+	due := time.NewTimer(0)
+	<-due.C
 	var batch [][]byte
-	for range s.wake {
+	for {
+		select {
+		case <-s.wake:
+		case <-due.C:
+		}
 		for {
 			s.mu.Lock()
 			batch, s.queue = s.queue, batch[:0]
@@ -142,49 +160,114 @@ func (s *Sink) run() {
 			closing := s.closing
 			s.mu.Unlock()
 			if file != old {
+				s.gather.write(func(lines []byte) { s.write(old, lines) })
 				s.closeFile(old)
 				s.torn = false
 			}
 			if len(batch) == 0 {
 				if closing {
-					s.closeFile(file)
+					s.finish(file)
 					return
 				}
 				break
 			}
 			for i, buf := range batch {
-				s.write(file, buf)
+				s.take(file, buf)
 				s.recycle(buf)
 				batch[i] = nil
 			}
 		}
+		s.flushDue(s.file, due)
 	}
 }
 
-// write appends whole lines. What cannot be written is lost and counted.
+// take gathers or writes whole lines.
+func (s *Sink) take(file *os.File, buf []byte) {
+	if s.gather.max == 0 {
+		s.write(file, buf)
+		return
+	}
+	s.gather.add(buf, func(lines []byte) { s.write(file, lines) })
+}
+
+// flushDue writes gathered lines whose time has come, else sets the timer for it.
+func (s *Sink) flushDue(file *os.File, due *time.Timer) {
+	left, ok := s.gather.wait()
+	if ok && left <= 0 {
+		s.gather.write(func(lines []byte) { s.write(file, lines) })
+		return
+	}
+	if ok {
+		due.Reset(left)
+	}
+}
+
+// finish writes what is gathered and closes the file.
+func (s *Sink) finish(file *os.File) {
+	s.gather.write(func(lines []byte) { s.write(file, lines) })
+	if s.server != nil {
+		s.server.close()
+		return
+	}
+	s.closeFile(file)
+}
+
+// write appends whole lines, or sends them. What cannot be written is lost and counted.
 func (s *Sink) write(file *os.File, buf []byte) {
+	if s.server != nil {
+		s.mu.Lock()
+		end := s.end
+		s.mu.Unlock()
+		if lost, err := s.server.put(buf, end); err != nil {
+			s.fail(lost, err)
+			return
+		}
+		s.works()
+		return
+	}
 	if s.torn {
 		if _, err := file.Write([]byte{'\n'}); err != nil {
-			s.fail(buf, err)
+			s.fail(lines(buf), err)
 			return
 		}
 		s.torn = false
 	}
 	n, err := file.Write(buf)
-	if err != nil {
+	switch {
+	case err == nil:
+		s.works()
+	case s.gather.deflate != nil:
+		s.fail(max(lines(s.gather.lines), 1), err)
+		s.cutOff(file, n)
+	default:
 		s.torn = n > 0 && buf[n-1] != '\n'
-		s.fail(buf[n:], err)
+		s.fail(lines(buf[n:]), err)
 	}
 }
 
-// fail counts the lines of rest as lost and says so on stderr, once a minute.
-func (s *Sink) fail(rest []byte, err error) {
-	n := lines(rest)
+// cutOff takes the n bytes of an unfinished gzip member off the file's end: nothing behind
+// them could be read.
+func (s *Sink) cutOff(file *os.File, n int) {
+	if info, err := file.Stat(); n > 0 && err == nil && info.Mode().IsRegular() {
+		_ = file.Truncate(max(info.Size()-int64(n), 0))
+	}
+}
+
+// fail counts n lines as lost and says so, when a log begins to fail.
+func (s *Sink) fail(n uint64, err error) {
 	s.dropped.Add(n)
 	s.lost += n
-	if now := time.Now(); s.reportedAt.IsZero() || now.Sub(s.reportedAt) >= reportEvery {
-		fmt.Fprintf(s.report, "holdfast: log %s: %v; %d lines lost\n", s.path, err, s.lost)
-		s.reportedAt, s.lost = now, 0
+	if now := time.Now(); !s.failing && (s.reportedAt.IsZero() || now.Sub(s.reportedAt) >= reportEvery) {
+		fmt.Fprintf(s.report, "holdfast: log %s: %v; lines are lost until it can be written again\n", s.path, err)
+		s.reportedAt, s.failing = now, true
+	}
+}
+
+// works says that a log which failed is written again.
+func (s *Sink) works() {
+	if s.failing {
+		fmt.Fprintf(s.report, "holdfast: log %s is written again; %d lines were lost\n", s.path, s.lost)
+		s.failing, s.lost = false, 0
 	}
 }
 
@@ -200,7 +283,7 @@ func (s *Sink) recycle(buf []byte) {
 // reopen makes the writer go on in a newly opened file; on error it stays with the
 // old one.
 func (s *Sink) reopen() error {
-	if s.discard || standardStream(s.path) != nil {
+	if s.discard || s.server != nil || standardStream(s.path) != nil {
 		return nil
 	}
 	file, err := openLogFile(s.path)
@@ -227,7 +310,7 @@ func (s *Sink) close(deadline time.Time) error {
 		return nil
 	}
 	s.mu.Lock()
-	s.closing = true
+	s.closing, s.end = true, deadline
 	s.mu.Unlock()
 	s.signal()
 	timer := time.NewTimer(time.Until(deadline))
@@ -241,7 +324,10 @@ func (s *Sink) close(deadline time.Time) error {
 	// files have none, and then the writer is left behind.
 	before := s.dropped.Load()
 	s.mu.Lock()
-	err := s.file.SetWriteDeadline(time.Now())
+	var err error
+	if s.server == nil {
+		err = s.file.SetWriteDeadline(time.Now())
+	}
 	waiting := s.queued
 	s.mu.Unlock()
 	if err != nil && waiting > 0 {

@@ -22,7 +22,7 @@ const testDeadline = 60 * time.Second
 func openSink(t *testing.T, path string) (*Logs, *Sink) {
 	t.Helper()
 	logs := NewLogs(io.Discard)
-	sink, err := logs.Open(path)
+	sink, err := logs.Open(Target{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestSinkIsBoundedWhenBlocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	sink := newSink("pipe", writer, io.Discard)
+	sink := newSink(&Target{Path: "pipe"}, writer, io.Discard)
 	line := append(bytes.Repeat([]byte{'x'}, 1<<16-1), '\n')
 	const given = 200
 	for range given {
@@ -218,7 +218,7 @@ func TestSinkOnFullDisk(t *testing.T) {
 	}
 	var report bytes.Buffer
 	logs := NewLogs(&report)
-	sink, err := logs.Open("/dev/full")
+	sink, err := logs.Open(Target{Path: "/dev/full"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestOpenPaths(t *testing.T) {
 	logs := NewLogs(io.Discard)
 	defer closeLogs(t, logs)
 
-	null, err := logs.Open("/dev/null")
+	null, err := logs.Open(Target{Path: "/dev/null"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,11 +284,11 @@ func TestOpenPaths(t *testing.T) {
 	if back := null.Swap(given); len(back) != 0 || cap(back) != cap(given) || null.Dropped() != 0 {
 		t.Error("/dev/null did not give the buffer back")
 	}
-	first, err := logs.Open(filepath.Join(dir, "a.log"))
+	first, err := logs.Open(Target{Path: filepath.Join(dir, "a.log")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := logs.Open(filepath.Join(dir, "a.log")); err != nil || again != first {
+	if again, err := logs.Open(Target{Path: filepath.Join(dir, "a.log")}); err != nil || again != first {
 		t.Errorf("the same path gave another sink (error %v)", err)
 	}
 	fifo := filepath.Join(dir, "fifo")
@@ -300,7 +300,7 @@ func TestOpenPaths(t *testing.T) {
 		filepath.Join(dir, "no", "such"): "no such file",
 		fifo:                             "is a named pipe",
 	} {
-		if _, err := logs.Open(path); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := logs.Open(Target{Path: path}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("open %s: error %v, want %q", path, err, want)
 		}
 	}
@@ -309,7 +309,7 @@ func TestOpenPaths(t *testing.T) {
 func TestOpenAfterClose(t *testing.T) {
 	logs := NewLogs(io.Discard)
 	closeLogs(t, logs)
-	if _, err := logs.Open("/dev/null"); err == nil {
+	if _, err := logs.Open(Target{Path: "/dev/null"}); err == nil {
 		t.Error("a closed set of logs opened one")
 	}
 }

@@ -28,8 +28,10 @@ type Info struct {
 	// HandshakesActive and HandshakesQueued are the TLS handshakes under way, and those that
 	// wait for their turn.
 	HandshakesActive, HandshakesQueued int
-	StateNames                         []string   // by state number, for observe.Counters.Sessions
-	Peers                              []PeerInfo // of all groups, and removed ones that still have tunnels
+	Resolver                           ResolverInfo
+	StateNames                         []string    // by state number, for observe.Counters.Sessions
+	Peers                              []PeerInfo  // of all groups, and removed ones that still have tunnels
+	Limits                             []LimitInfo // the zones of limit_req and limit_conn
 }
 
 // PeerInfo is one upstream peer.

@@ -12,19 +12,22 @@ import (
 
 // status is the answer of /status.
 type status struct {
-	Version     string           `json:"version"`
-	Pid         int              `json:"pid"`
-	Uptime      float64          `json:"uptime_seconds"`
-	Fds         int              `json:"fds"`
-	FdsMax      int              `json:"fds_max"`
-	SessionsMax int              `json:"sessions_max"`
-	Config      string           `json:"config"`
-	State       string           `json:"state"` // running or draining
-	LogDropped  uint64           `json:"log_lines_dropped"`
-	Totals      numbers          `json:"totals"`
-	Shards      []numbers        `json:"shards"`
-	Upstreams   []upstreamStatus `json:"upstreams"`
-	Memory      memory           `json:"memory"`
+	Version     string  `json:"version"`
+	Pid         int     `json:"pid"`
+	Uptime      float64 `json:"uptime_seconds"`
+	Fds         int     `json:"fds"`
+	FdsMax      int     `json:"fds_max"`
+	SessionsMax int     `json:"sessions_max"`
+	Config      string  `json:"config"`
+	State       string  `json:"state"` // running or draining
+	LogDropped  uint64  `json:"log_lines_dropped"`
+	// Logs is the number of lost lines by log.
+	Logs      map[string]uint64 `json:"logs"`
+	Totals    numbers           `json:"totals"`
+	Shards    []numbers         `json:"shards"`
+	Upstreams []upstreamStatus  `json:"upstreams"`
+	Limits    []limitStatus     `json:"limits"`
+	Memory    memory            `json:"memory"`
 }
 
 // numbers are one shard's counters, or the sum of all.
@@ -91,10 +94,11 @@ func (s *Server) status() *status {
 	result := &status{
 		Version: info.Version, Pid: info.Pid, Uptime: time.Since(info.StartTime).Seconds(),
 		Fds: openFds(), FdsMax: info.FdsMax, SessionsMax: info.SessionsMax,
-		Config: info.ConfigPath, State: "running", LogDropped: s.logDropped(),
+		Config: info.ConfigPath, State: "running", LogDropped: s.logDropped(), Logs: s.logDroppedBy(),
 		Shards:    make([]numbers, len(shards)),
 		Upstreams: make([]upstreamStatus, len(info.Peers)),
 		Memory:    s.memory.read(),
+		Limits:    limitsOf(info.Limits),
 	}
 	if info.Draining {
 		result.State = "draining"
@@ -116,6 +120,14 @@ func (s *Server) logDropped() uint64 {
 		return 0
 	}
 	return s.logs.Dropped()
+}
+
+// logDroppedBy is the number of lost lines by log.
+func (s *Server) logDroppedBy() map[string]uint64 {
+	if s.logs == nil {
+		return nil
+	}
+	return s.logs.DroppedBy()
 }
 
 func numbersOf(c *observe.Counters, stateNames []string) numbers {

@@ -14,6 +14,45 @@ type AccessRule struct {
 	Prefix    netip.Prefix
 }
 
+// accessDirectives are the rows about which clients may come in.
+func accessDirectives() []Directive {
+	const places, args = ctxAll | CtxLimitExcept | ctxStreams, "address | network | unix: | all"
+	return []Directive{
+		{
+			Name: "allow", Contexts: places, Args: args, min: 1, max: 1, repeat: true, read: readAccess,
+			Doc: "Lets clients in: the first rule that matches decides.",
+		},
+		{
+			Name: "deny", Contexts: places, Args: args, min: 1, max: 1, repeat: true, read: readAccess,
+			Doc: "Keeps clients out, in http with a 403; in stream their connections are closed. The first rule that " +
+				"matches decides.",
+		},
+		{
+			Name: "satisfy", Contexts: ctxAll, Args: "all | any", Default: "all",
+			Doc: "Whether a client has to be admitted by all of allow and deny, auth_basic and auth_request, or by any.",
+			min: 1, max: 1, read: readSatisfy,
+		},
+		{
+			Name: "limit_except", Contexts: CtxLocation, Args: "method ... { ... }",
+			Doc: "Settings for requests of the location with other methods than these. GET includes HEAD.",
+			Deviation: "Of a WebSocket handshake's method, GET, holds the same. A method that nginx does not know may be " +
+				"written in capital letters, too.",
+			min: 1, max: -1, form: block, phase: phaseDescend, read: readLimitExcept,
+		},
+	}
+}
+
+func readSatisfy(l *level, n *node) {
+	switch strings.ToLower(n.args[0]) {
+	case "all":
+		l.set.SatisfyAny = false
+	case "any":
+		l.set.SatisfyAny = true
+	default:
+		l.invalid(n, n.args[0], "write all or any")
+	}
+}
+
 func readAccess(l *level, n *node) {
 	_, allowed := l.seen["allow"]
 	if _, denied := l.seen["deny"]; !allowed && !denied {

@@ -37,6 +37,8 @@ type Config struct {
 	Stream Stream
 	// LimitZones are the tables of limit_conn_zone, of http and stream.
 	LimitZones []*LimitZone
+	// LimitReqZones are the tables of limit_req_zone.
+	LimitReqZones []*LimitReqZone
 	// Files are all files read, in the order of their first reading.
 	Files []SourceFile
 }
@@ -101,6 +103,9 @@ type HTTP struct {
 	// CaptureNames are the names of all named captures of all regular expressions,
 	// sorted, without duplicates: each of them is a variable in every text.
 	CaptureNames []string
+	// SetNames are the names of all variables that a set directive gives a value to,
+	// without "$", sorted, without duplicates; $args and $limit_rate are not among them.
+	SetNames []string
 	// Settings are the values of the http level itself.
 	Settings Settings
 }
@@ -184,10 +189,15 @@ type Server struct {
 	Locations []*Location
 	// Named are the locations whose name begins with "@".
 	Named []*Location
-	// Return answers before any location is looked for; nil if not written.
+	// Rewrite is what the directives of the rewrite module do before a location is looked for,
+	// in file order.
+	Rewrite []RewriteStep
+	// Return is the first return in Rewrite outside of if blocks; nil if there is none.
 	Return *Return
 	// TryFiles is for requests that no location matches; nil if not written.
 	TryFiles *TryFiles
+	// Handler answers what no location matches.
+	Handler Handler
 	// TunnelPass makes tunnels of CONNECT requests that no location matches; nil if not written.
 	TunnelPass *TunnelPass
 	// Stream is set for a server of the stream context, which has no locations.
@@ -246,9 +256,8 @@ func (m Modifier) String() string {
 	return ""
 }
 
-// Location is one location block. Return goes first, as in nginx, whose rewrite phase
-// comes before the content phase; then TryFiles; then ProxyPass, and without one files
-// (Settings.Files).
+// Location is one location block. Rewrite goes first; then TryFiles; then ProxyPass, and
+// without one files (Settings.Files).
 type Location struct {
 	Position
 	Modifier Modifier
@@ -258,14 +267,21 @@ type Location struct {
 	Regexp string
 	// Settings are fully merged: nothing has to be looked up in outer levels.
 	Settings Settings
+	// Rewrite is what the directives of the rewrite module do, in file order.
+	Rewrite []RewriteStep
 	// Nested are the locations inside this one, in file order.
 	Nested    []*Location
 	ProxyPass *ProxyPass
+	// Handler answers before ProxyPass and files do.
+	Handler Handler
 	// TunnelPass makes tunnels of CONNECT requests and refuses others; then there is no
 	// ProxyPass.
 	TunnelPass *TunnelPass
-	Return     *Return
-	TryFiles   *TryFiles
+	// Return is the first return in Rewrite outside of if blocks; nil if there is none.
+	Return   *Return
+	TryFiles *TryFiles
+	// Except is for requests with other methods than it names; nil without limit_except.
+	Except *Except
 	// Internal answers 404 to requests that do not come from inside: from error_page,
 	// try_files or index.
 	Internal bool
@@ -304,10 +320,11 @@ type ProxyPass struct {
 	HasURI bool
 }
 
-// Map is a map block.
+// Map is a map, geo or split_clients block.
 type Map struct {
 	Position
-	// Source is the text whose value is looked up, with variables.
+	// Source is the text whose value is looked up, with variables. Of a geo it is empty
+	// where the client's address is looked up.
 	Source string
 	// Name is the variable's name without "$".
 	Name string
@@ -318,6 +335,10 @@ type Map struct {
 	Hostnames bool
 	// Volatile says that the value is not kept for the rest of the request.
 	Volatile bool
+
+	// Geo is set for a geo, Split for a split_clients; then nothing between Name and here is.
+	Geo   *Geo
+	Split []SplitShare
 }
 
 // MapEntry is one line of a map.

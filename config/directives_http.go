@@ -35,11 +35,6 @@ func httpDirectives() []Directive {
 			min:       1, max: 2, form: block, repeat: true, phase: phaseDescend, read: readLocation,
 		},
 		{
-			Name: "return", Contexts: CtxServer | CtxLocation, Args: "code [text] | code URL | URL",
-			Doc: "Answers at once; code 444 closes the connection without an answer.",
-			min: 1, max: 2, repeat: true, read: readReturn,
-		},
-		{
 			Name: "map", Contexts: CtxHTTP, Args: "string $variable { ... }",
 			Doc:       "Defines a variable whose value depends on another text.",
 			Deviation: "Regular expressions are those of RE2: no lookaround, no backreferences.",
@@ -53,17 +48,25 @@ func httpDirectives() []Directive {
 			min:       2, max: -1, repeat: true, phase: phaseDefine, read: readLogFormat,
 		},
 		{
-			Name: "access_log", Contexts: ctxAll, Args: "path [format] | off", Default: "logs/access.log combined",
+			Name: "access_log", Contexts: ctxAll, Default: "logs/access.log combined",
+			Args: "path [format [buffer=size] [gzip[=level]] [flush=time] [if=condition]] | syslog:parameters " +
+				"[format [if=condition]] | off",
 			Doc: "Where requests are logged, and how.",
-			Deviation: "buffer= and flush= have no effect; gzip, if=, syslog: and variables in the path are refused. " +
-				"A tunnel has a line when it opens and one when it closes.",
+			Deviation: "Variables in the path are refused. Lines are written by a thread of their own, which never holds " +
+				"up a connection: what it can't write in time is dropped and counted. A tunnel has a line when it opens and " +
+				"one when it closes (tunnel_log).",
 			min: 1, max: -1, repeat: true, read: readAccessLog,
 		},
 		{
-			Name: "tunnel_log", Contexts: ctxAll, Args: "path | off", Default: "the files of access_log",
-			Doc:       "Where the line at the close of a tunnel goes.",
+			Name: "tunnel_log", Contexts: ctxAll, Default: "both",
+			Args: "open | close | both | off | path [format] [open | close | both]",
+			Doc: "Which lines of a tunnel go to the files of access_log: that of its 101, that at its close, both or none. " +
+				"A path names one more file for the lines at the close; those of access_log have only the first then, unless " +
+				"a tunnel_log without a path says otherwise. Without a format a line is names and values. A format may have " +
+				"the $tunnel_ variables; a tunnel then keeps its line, rendered when it opens, until it closes: about 150 " +
+				"bytes and the line.",
 			Deviation: "Not in nginx.",
-			min:       1, max: 1, read: readTunnelLog,
+			min:       1, max: 3, repeat: true, read: readTunnelLog,
 		},
 	}
 }

@@ -16,11 +16,12 @@ func mainDirectives() []Directive {
 			min:       1, max: 1, read: readRlimit,
 		},
 		{
-			Name: "error_log", Contexts: CtxMain | ctxAll, Args: "file | stderr [level]",
-			Default:   "logs/error.log error",
-			Doc:       "Where errors are logged, from which level on.",
-			Deviation: "In http, server and location the directive has no effect.",
-			min:       1, max: 2, repeat: true, read: readErrorLog,
+			Name: "error_log", Contexts: CtxMain | ctxAll, Args: "file | stderr | syslog:parameters [level]",
+			Default: "logs/error.log error",
+			Doc:     "Where errors are logged, from which level on.",
+			Deviation: "memory: is refused. The main context's gets what is about no connection; debug shows no more than " +
+				"info.",
+			min: 1, max: 2, repeat: true, read: readErrorLog,
 		},
 		{
 			Name: "pid", Contexts: CtxMain, Args: "file", Default: "logs/holdfast.pid",

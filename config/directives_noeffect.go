@@ -64,14 +64,11 @@ func noEffectDirectives() []Directive {
 		{ctxAll, "it is about browsers that are gone", `ancient_browser ancient_browser_value keepalive_disable
 			modern_browser modern_browser_value msie_padding msie_refresh`},
 		{ctxAll, "log files stay open", `open_log_file_cache`},
-		{ctxAll, "there are no subrequests and rewrites to say it about", `log_subrequest rewrite_log
-			uninitialized_variable_warn`},
+		{ctxAll, "there are no subrequests to say it about", `log_subrequest`},
 		{ctxAll, "nothing is cached", `proxy_cache_background_update proxy_cache_bypass proxy_cache_convert_head
 			proxy_cache_key proxy_cache_lock proxy_cache_lock_age proxy_cache_lock_timeout
 			proxy_cache_max_range_offset proxy_cache_methods proxy_cache_min_uses proxy_cache_path
 			proxy_cache_revalidate proxy_cache_use_stale proxy_cache_valid proxy_no_cache`},
-		{ctxAll, "of the fields that steer nginx only X-Accel-Buffering is heard, which changes no byte", `
-			proxy_ignore_headers`},
 		{proxySSLPlaces, "certificates are kept until their files change", `proxy_ssl_certificate_cache`},
 		{sslPlaces, "certificates are kept until their files change", `ssl_certificate_cache`},
 		{sslPlaces, "certificates are sent as they are", `ssl_certificate_compression`},

@@ -105,10 +105,13 @@ func bufferDirectives() []Directive {
 func proxyFailureDirectives() []Directive {
 	return []Directive{
 		{
-			Name: "proxy_next_upstream", Contexts: ctxAll, Args: "error | timeout | off ...", Default: "error timeout",
-			Doc:       "After which failures the next server of the upstream is tried.",
-			Deviation: "Status codes, invalid_header and non_idempotent are refused.",
-			min:       1, max: -1, repeat: true, read: readNextUpstream,
+			Name: "proxy_next_upstream", Contexts: ctxAll, Args: "error | timeout | invalid_header | http_code | non_idempotent | off ...",
+			Default: "error timeout",
+			Doc: "After which failures the next server of the upstream is tried. The codes are http_500, http_502, http_503, " +
+				"http_504, http_403, http_404 and http_429.",
+			Deviation: "Methods that nobody defined count as non-idempotent too. A body that is not held whole " +
+				"(client_body_buffer_size) is not sent twice.",
+			min: 1, max: -1, repeat: true, read: readNextUpstream,
 		},
 		{
 			Name: "proxy_next_upstream_tries", Contexts: ctxAll, Args: "number", Default: "0",
@@ -120,12 +123,6 @@ func proxyFailureDirectives() []Directive {
 			Doc: "How long all tries may take together; 0 means no limit.",
 			min: 1, max: 1,
 			read: duration(func(s *Settings) *time.Duration { return &s.Proxy.NextUpstreamTimeout }),
-		},
-		{
-			Name: "proxy_redirect", Contexts: ctxAll, Args: "default | off", Default: "default",
-			Doc:       "Whether the proxy_pass URL in Location and Refresh is replaced by the location's prefix.",
-			Deviation: "Replacements of one's own are refused.",
-			min:       1, max: 2, read: readRedirect,
 		},
 		{
 			Name: "proxy_pass_header", Contexts: ctxAll, Args: "field",

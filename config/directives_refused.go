@@ -5,9 +5,7 @@ import crossplane "github.com/nginxinc/nginx-go-crossplane"
 // Hints of refused directives that have something better to say than "later".
 const (
 	hintLater   = "it is not in this version; remove it"
-	hintBalance = "this version balances by weighted round robin only; remove it"
 	hintStream  = "holdfast proxies HTTP, WebSockets and plain streams only"
-	hintRewrite = "use location, map and return"
 	hintAccess  = "of access control this version has auth_basic only: do it in front of holdfast or behind it"
 	hintHeaders = "let the upstream set cookies"
 )
@@ -23,8 +21,7 @@ func refusedDirectives() []Directive {
 		{CtxStream | CtxStreamServer, "it is about datagrams, which are not supported; remove it", `
 			proxy_requests proxy_responses`},
 		{CtxStream | CtxStreamServer, hintLater, `proxy_ssl_alpn`},
-		{CtxServer | CtxLocation | CtxIf, hintRewrite, `break if rewrite set`},
-		{ctxAll, "files are only read, and sent as they are; remove it", `dav_access dav_methods empty_gif flv mp4
+		{ctxAll, "files are only read, and sent as they are; remove it", `dav_access dav_methods flv mp4
 			random_index`},
 		{ctxAll, "write all add_header of a level in it; a level with any inherits none", `add_header_inherit`},
 		{ctxAll, "trailers come from the upstream only, with proxy_pass_trailers; remove it", `add_trailer
@@ -32,26 +29,19 @@ func refusedDirectives() []Directive {
 		{ctxAll, "write the charset into types and default_type, as in \"text/html; charset=utf-8\"", `charset
 			charset_map charset_types override_charset source_charset`},
 		{ctxAll, hintHeaders, `userid userid_domain userid_expires userid_name userid_path`},
-		{ctxAll, hintAccess, `allow auth_delay auth_jwt auth_request
-			auth_request_set deny limit_except satisfy secure_link secure_link_md5 secure_link_secret
-			valid_referers`},
-		{ctxAll, "rates per key are not in this version: limit them in front of holdfast", `limit_rate
-			limit_rate_after limit_req limit_req_dry_run limit_req_log_level limit_req_status limit_req_zone`},
-		{ctxAll, "redirects are absolute, with the Host of the request and the port; remove it", `absolute_redirect
-			port_in_redirect server_name_in_redirect`},
-		{ctxAll, "use map", `geo geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive
-			split_clients`},
-		{ctxAll, hintLater, `addition_types add_after_body add_before_body chunked_transfer_encoding
+		{ctxAll, hintAccess, `auth_delay auth_jwt auth_request auth_request_set`},
+		{ctxAll, "use map", `geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive`},
+		{ctxAll, hintLater, `addition_types add_after_body add_before_body
 			gunzip gunzip_buffers mirror mirror_request_body post_action slice ssi sub_filter sub_filter_once
 			sub_filter_types`},
-		{ctxAll, "use admin in the main context, and its /metrics and /status", `status_zone stub_status`},
-		{ctxAll, hintLater, `proxy_allow_upstream proxy_bind proxy_cache_purge proxy_cookie_domain
-			proxy_cookie_flags proxy_cookie_path proxy_force_ranges proxy_ignore_client_abort proxy_limit_rate
-			proxy_method proxy_pass_request_body proxy_pass_request_headers
-			proxy_request_dynamic proxy_set_body proxy_store_access`},
+		{ctxAll, "use admin in the main context, and its /metrics and /status", `status_zone`},
+		{ctxAll, hintLater, `proxy_allow_upstream proxy_cache_purge
+			proxy_force_ranges proxy_request_dynamic proxy_store_access`},
 		{ctxAll, "use proxy_pass to a server that speaks HTTP", `fastcgi_param fastcgi_pass grpc_pass
 			memcached_pass scgi_param scgi_pass uwsgi_param uwsgi_pass`},
-		{CtxUpstream | CtxStreamUpstream, hintBalance, `hash ip_hash least_conn least_time ntlm queue random sticky
+		{CtxUpstream, "requests do not wait for a server: write proxy_next_upstream, or a larger max_conns; remove it", `queue`},
+		{CtxUpstream, "connections to an upstream are not bound to clients; remove it", `ntlm`},
+		{CtxUpstream, "use hash with consistent on a cookie, as in: hash $cookie_name consistent;", `sticky
 			sticky_cookie_insert`},
 		{CtxUpstream | CtxStreamUpstream, hintLater, `health_check match state`},
 		{sslPlaces, "write ssl behind the address in listen: listen 443 ssl;", `ssl`},

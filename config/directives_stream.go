@@ -16,7 +16,6 @@ var alsoInStream = map[Context]string{
 	CtxStreamServer: `server_name`,
 	ctxStreams: `error_log proxy_connect_timeout proxy_next_upstream_timeout proxy_next_upstream_tries
 		proxy_socket_keepalive tcp_nodelay tunnel_send_timeout`,
-	CtxStreamUpstream: `zone`,
 }
 
 // tlsOfHTTP are the directives about TLS that stream does not have.
@@ -49,14 +48,6 @@ func streamDirectives() []Directive {
 	all = append(all, rows(NoEffect, []group{
 		{ctxStreams, "a shard has one buffer for all its sessions", `proxy_buffer_size`},
 	})...)
-	for _, name := range []string{"resolver", "resolver_timeout"} {
-		all = append(all, Directive{
-			Name: name, Contexts: ctxStreams | CtxStreamUpstream, Args: "...", Support: NoEffect, max: -1, repeat: true, min: 1,
-			Doc:       "names are resolved when the configuration is read",
-			Deviation: "An error where a proxy_pass has variables: what they yield is not resolved.",
-			read:      readStreamResolver,
-		})
-	}
 	return all
 }
 
@@ -81,16 +72,14 @@ func streamBlocks() []Directive {
 		},
 		{
 			Name: "upstream", Contexts: CtxStream, Args: "name { ... }",
-			Doc:       "A group of servers, used in turn (weighted round robin). It may have the name of one in http.",
-			Deviation: "Other balancing methods are refused.",
-			min:       1, max: 1, form: block, repeat: true, phase: phaseDefine, read: readStreamUpstream,
+			Doc: "A group of servers, as in http. It may have the name of one there.",
+			min: 1, max: 1, form: block, repeat: true, phase: phaseDefine, read: readStreamUpstream,
 		},
 		{
 			Name: "server", Contexts: CtxStreamUpstream,
-			Args: "address:port [weight=number] [max_fails=number] [fail_timeout=time] [down] [backup]",
-			Doc:  "A server of the group.",
-			Deviation: "Names are resolved when the configuration is read. max_conns, slow_start, resolve and service are " +
-				"refused.",
+			Args: serverArgs, Doc: "A server of the group.",
+			Deviation: "Without resolve a name is resolved when the configuration is read. max_conns, fail_timeout and slow_start " +
+				"hold over all shards. Twice the same address is one server with both weights.",
 			min: 1, max: -1, repeat: true, read: readStreamUpstreamServer,
 		},
 		{
@@ -103,21 +92,14 @@ func streamBlocks() []Directive {
 			min: 2, max: 2, repeat: true, read: readSet,
 		},
 		{
-			Name: "access_log", Contexts: ctxStreams, Args: "path format | off", Default: "off",
+			Name: "access_log", Contexts: ctxStreams, Default: "off",
+			Args: "path format [buffer=size] [gzip[=level]] [flush=time] [if=condition] | " +
+				"syslog:parameters format [if=condition] | off",
 			Doc: "Where sessions are logged when they end, and how.",
-			Deviation: "Rendered when the session begins but for what only its end shows. buffer= and flush= have no " +
-				"effect; gzip, if=, syslog: and variables in the path are refused.",
+			Deviation: "Rendered when the session begins but for what only its end shows; if= can't ask about that. " +
+				"Variables in the path are refused.",
 			min: 1, max: -1, repeat: true, read: readStreamAccessLog,
 		},
-		accessDirective("allow", "Lets clients in: the first rule that matches decides."),
-		accessDirective("deny", "Closes the connections of clients: the first rule that matches decides."),
-	}
-}
-
-func accessDirective(name, doc string) Directive {
-	return Directive{
-		Name: name, Contexts: ctxStreams, Args: "address | network | unix: | all", Doc: doc,
-		min: 1, max: 1, repeat: true, read: readAccess,
 	}
 }
 
@@ -126,7 +108,7 @@ func streamProxyDirectives() []Directive {
 		{
 			Name: "proxy_pass", Contexts: CtxStreamServer, Args: "address:port | unix:path | upstream",
 			Doc:       "Where connections go. With variables, they must yield an address or the name of an upstream.",
-			Deviation: "What variables yield is not resolved.",
+			Deviation: "A name that variables yield is resolved by the resolver of the server.",
 			min:       1, max: 1, read: readStreamProxyPass,
 		},
 		{
@@ -146,9 +128,10 @@ func streamProxyDirectives() []Directive {
 			min: 1, max: 1, form: onOffOnly, read: readStreamNextUpstream,
 		},
 		{
-			Name: "proxy_bind", Contexts: ctxStreams, Args: "address | off",
-			Doc: "The local address of connections to the upstream.", Deviation: "transparent is refused.",
-			min: 1, max: 2, read: readBind,
+			Name: "proxy_bind", Contexts: ctxStreams, Args: "address ... [transparent] | off",
+			Doc:       "The local address of connections to the upstream, perhaps with a port.",
+			Deviation: "Several addresses multiply the ports at hand: each connection takes the next one of the server's family.",
+			min:       1, max: -1, read: readBind,
 		},
 		{
 			Name: "proxy_download_rate", Contexts: ctxStreams, Args: "rate", Default: "0",
@@ -203,39 +186,4 @@ func readPrereadBuffer(l *level, n *node) {
 		return
 	}
 	l.set.Stream.PrereadBufferSize = min(max(v, 1<<10), 64<<10)
-}
-
-// limitDirectives are the rows about limits for each key.
-func limitDirectives() []Directive {
-	const everywhere = ctxAll | ctxStreams
-	return []Directive{
-		{
-			Name: "limit_conn_zone", Contexts: CtxHTTP | CtxStream, Args: "key zone=name:size",
-			Doc: "Names a table that counts connections for each value of the key. An empty value is not counted.",
-			Deviation: "Names of zones are unique over http and stream. Where a table is full, connections with a new key " +
-				"are refused, as in nginx.",
-			min: 2, max: 2, repeat: true, read: readLimitConnZone,
-		},
-		{
-			Name: "limit_conn", Contexts: everywhere, Args: "zone number",
-			Doc:       "How many connections a value of the zone's key may have. A level with any inherits none from outside.",
-			Deviation: "A tunnel counts for as long as it lives. Several limits are checked in the order written.",
-			min:       2, max: 2, repeat: true, read: readLimitConn,
-		},
-		{
-			Name: "limit_conn_status", Contexts: ctxAll, Args: "code", Default: "503",
-			Doc: "The status for requests that limit_conn refuses.",
-			min: 1, max: 1, read: readLimitConnStatus,
-		},
-		{
-			Name: "limit_conn_log_level", Contexts: everywhere, Args: "info | notice | warn | error", Default: "error",
-			Doc: "The level of the error log's line about a connection that limit_conn refuses.",
-			min: 1, max: 1, read: readLimitConnLogLevel,
-		},
-		{
-			Name: "limit_conn_dry_run", Contexts: everywhere, Args: "on | off", Default: "off",
-			Doc: "Counts and logs, and refuses nothing.",
-			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.Limits.ConnDryRun }),
-		},
-	}
 }

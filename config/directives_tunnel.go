@@ -86,18 +86,5 @@ func tunnelUpstreamDirectives() []Directive {
 			Deviation: "The default is on, at times as with so_keepalive of listen.",
 			min:       1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.Tunnel.SocketKeepalive }),
 		},
-		{
-			Name: "resolver", Contexts: ctxAll | CtxUpstream,
-			Args: "address[:port] ... [valid=time] [ipv4=on|off] [ipv6=on|off]",
-			Doc:  "Which name servers are asked for what a CONNECT asks for (tunnel_pass).",
-			Deviation: "Other names are resolved when the configuration is read; an error where a proxy_pass has variables. " +
-				"status_zone= has no effect.",
-			min: 1, max: -1, repeat: true, read: readResolver,
-		},
-		{
-			Name: "resolver_timeout", Contexts: ctxAll | CtxUpstream, Args: "time", Default: "30s",
-			Doc: "How long the resolving of one name may take.",
-			min: 1, max: 1, read: readResolverTimeout,
-		},
 	}
 }

@@ -134,7 +134,7 @@ type namedCheck struct {
 func (c namedCheck) locations(list []*Location) {
 	for _, loc := range list {
 		c.level(&loc.Settings, loc.TryFiles)
-		c.locations(loc.Nested)
+		c.locations(loc.Inner())
 	}
 }
 

@@ -23,6 +23,7 @@ type node struct {
 	args    []string
 	block   []*node
 	isBlock bool
+	order   int // among the statements of its block
 }
 
 // parser turns files into statements. Tokens come from crossplane's lexer; the

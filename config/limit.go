@@ -3,7 +3,6 @@ package config
 import (
 	"math"
 	"slices"
-	"strings"
 )
 
 // LimitZone is a limit_conn_zone directive: a table of counts by key.
@@ -27,20 +26,34 @@ type LimitConn struct {
 	Max int
 }
 
-// LimitSettings are the values of limit_conn and its companions.
+// LimitSettings are the values of limit_req, limit_conn, limit_rate and their companions.
 type LimitSettings struct {
+	// Reqs are in file order; a level that has any inherits none.
+	Reqs []LimitReq
+	// ReqStatus answers what is refused (limit_req_status).
+	ReqStatus int
+	// ReqLogLevel is the level of the error log's line about it.
+	ReqLogLevel LogLevel
+	// ReqDryRun logs, and neither delays nor refuses anything.
+	ReqDryRun bool
+
 	// Conns are in file order; a level that has any inherits none.
 	Conns []LimitConn
 	// ConnStatus answers what is refused (limit_conn_status).
 	ConnStatus int
 	// ConnLogLevel is the level of the error log's line about it.
 	ConnLogLevel LogLevel
-	// ConnDryRun counts and logs, and refuses nothing.
+	// ConnDryRun logs, and refuses nothing.
 	ConnDryRun bool
+
+	// Rate and RateAfter are bytes a second towards the client, and bytes before that holds;
+	// ProxyRate is bytes a second from the upstream; with variables. Empty or 0 for no limit.
+	Rate, RateAfter, ProxyRate Text
 }
 
 func defaultLimitSettings() LimitSettings {
-	return LimitSettings{ConnStatus: 503, ConnLogLevel: LevelError}
+	const status = 503
+	return LimitSettings{ConnStatus: status, ConnLogLevel: LevelError, ReqStatus: status, ReqLogLevel: LevelError}
 }
 
 // zoneSizeMin is nginx's: eight pages.
@@ -48,26 +61,10 @@ const zoneSizeMin = 8 * 4096
 
 func readLimitConnZone(l *level, n *node) {
 	z := &LimitZone{Position: n.Position, Key: n.args[0], Stream: l.ctx == CtxStream}
-	name, size, found := strings.Cut(strings.TrimPrefix(n.args[1], "zone="), ":")
-	if !found || name == "" || !strings.HasPrefix(n.args[1], "zone=") {
-		l.add(Error, n.Position, "write: limit_conn_zone $binary_remote_addr zone=NAME:10m;", "invalid zone %q", n.args[1])
-		return
-	}
+	const hint = "write: limit_conn_zone $binary_remote_addr zone=NAME:10m;"
 	var ok bool
-	if z.Size, ok = parseSize(size); !ok {
-		l.add(Error, n.Position, hintSize, "invalid zone size %q", size)
+	if z.Name, z.Size, ok = l.zone(n, n.args[1], hint); !ok || !l.newZone(n, z.Name) {
 		return
-	}
-	if z.Name = name; z.Size < zoneSizeMin {
-		l.add(Error, n.Position, "write at least 32k", "zone %q is too small", n.args[1])
-		return
-	}
-	for _, other := range l.cfg.LimitZones {
-		if other.Name == z.Name {
-			l.add(Error, n.Position, "choose another name; the first is at "+other.Position.String(),
-				"duplicate zone %q", z.Name)
-			return
-		}
 	}
 	l.text(n.Position, n.name, z.Key)
 	l.cfg.LimitZones = append(l.cfg.LimitZones, z)
@@ -92,24 +89,6 @@ func readLimitConn(l *level, n *node) {
 	l.limitConns = append(l.limitConns, limitUse{limit, l.scope == &l.stream})
 }
 
-func readLimitConnStatus(l *level, n *node) {
-	status, ok := parseInt(n.args[0], 400)
-	if !ok || status > 599 {
-		l.invalid(n, n.args[0], "write a status from 400 to 599")
-		return
-	}
-	l.set.Limits.ConnStatus = status
-}
-
-func readLimitConnLogLevel(l *level, n *node) {
-	i := slices.Index([]string{"info", "notice", "warn", "error"}, n.args[0])
-	if i < 0 {
-		l.invalid(n, n.args[0], "write info, notice, warn or error")
-		return
-	}
-	l.set.Limits.ConnLogLevel = LevelInfo - LogLevel(i)
-}
-
 // limitUse is a limit_conn and the context it stands in.
 type limitUse struct {
 	LimitConn
@@ -129,6 +108,13 @@ func (l *loader) checkLimits() {
 			}
 			l.add(Error, use.Position, "define it in "+where+": limit_conn_zone $binary_remote_addr zone="+use.Zone+":10m;",
 				"unknown \"limit_conn\" zone %q", use.Zone)
+		}
+	}
+	for _, use := range l.limitReqs {
+		if !slices.ContainsFunc(l.cfg.LimitReqZones, func(z *LimitReqZone) bool { return z.Name == use.Zone }) {
+			l.add(Error, use.Position,
+				"define it in http: limit_req_zone $binary_remote_addr zone="+use.Zone+":10m rate=10r/s;",
+				"unknown \"limit_req\" zone %q", use.Zone)
 		}
 	}
 }

@@ -144,7 +144,7 @@ func (l *loader) load(name, text string) (*Config, []Problem) {
 	nodes = append(nodes, p.text(name, text)...)
 
 	set := defaultSettings()
-	set.AccessLogs = []AccessLog{{Path: l.path("logs/access.log"), Format: l.formats["combined"]}}
+	set.AccessLogs = []AccessLog{{LogTarget: LogTarget{Path: l.path("logs/access.log")}, Format: l.formats["combined"]}}
 	set.Files.Root.Path = l.folder("html")
 	l.cfg.Events.WorkerConnections = 512
 	l.cfg.Main.WorkerProcesses = 1
@@ -178,7 +178,6 @@ func (l *loader) finish() {
 	l.checkSSL()
 	l.checkNamed()
 	l.checkResolvers()
-	l.checkStreamResolvers()
 	l.checkLimits()
 	l.checkTexts(&l.http, l.opt.CheckText)
 	l.checkTexts(&l.stream, l.opt.CheckStreamText)

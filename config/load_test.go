@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 		set.AccessLogs[0].Format.Name != "combined" {
 		t.Errorf("access logs = %+v", set.AccessLogs)
 	}
-	if diff := cmp.Diff([]string{"/var/lib/holdfast/logs/access.log"}, set.TunnelLogs); diff != "" {
+	if diff := cmp.Diff([]string{"/var/lib/holdfast/logs/access.log"}, logPaths(set.TunnelLogs)); diff != "" {
 		t.Errorf("tunnel logs (-want +got):\n%s", diff)
 	}
 	if set.Proxy.ReadTimeoutSet || set.Proxy.SendTimeoutSet || set.Proxy.ReadTimeout != time.Minute {
@@ -107,8 +107,8 @@ http {
 		{"access log off", len(inner.Settings.AccessLogs), 0},
 		{"tunnel log off with it", len(inner.Settings.TunnelLogs), 0},
 		{"access logs", len(logged.Settings.AccessLogs), 2},
-		{"tunnel log", logged.Settings.TunnelLogs, []string{"/var/lib/holdfast/z"}},
-		{"tunnel log of the server's access log", outer.Settings.TunnelLogs, []string{"/var/lib/holdfast/s.log"}},
+		{"tunnel log", logPaths(logged.Settings.TunnelLogs), []string{"/var/lib/holdfast/z"}},
+		{"tunnel log of the server's access log", logPaths(outer.Settings.TunnelLogs), []string{"/var/lib/holdfast/s.log"}},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.what, diff)

@@ -11,7 +11,7 @@ func readLocation(l *level, n *node) {
 	inner.location = loc
 	inner.walk(n.block)
 	l.checkContent(loc)
-	loc.Settings = inner.settled()
+	loc.Settings, loc.Rewrite = inner.settled(), inner.rewrites()
 	switch {
 	case l.location != nil:
 		l.location.Nested = append(l.location.Nested, loc)
@@ -133,6 +133,10 @@ func readReturn(l *level, n *node) {
 		}
 	}
 	l.text(n.Position, n.name, n.args[len(n.args)-1])
+	l.step(n, RewriteStep{Return: r})
+	if l.ctx == CtxIf || l.ctx == CtxServerIf {
+		return
+	}
 	target := &l.server.Return
 	if l.location != nil {
 		target = &l.location.Return

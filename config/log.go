@@ -26,12 +26,14 @@ type LogFormat struct {
 	Text string
 }
 
-// AccessLog is one file of an access_log directive.
+// AccessLog is one access_log directive.
 type AccessLog struct {
 	Position
-	// Path is absolute.
-	Path   string
+	LogTarget
 	Format *LogFormat
+	// If is a text with variables: where it is empty or "0" nothing is logged. Empty as
+	// written means always.
+	If string
 }
 
 // LogLevel is the lowest severity that an error log takes.
@@ -57,9 +59,10 @@ func (l LogLevel) String() string { return levelNames[l] }
 // ErrorLog is one error_log directive.
 type ErrorLog struct {
 	Position
-	// Path is absolute; empty means standard error.
-	Path  string
-	Level LogLevel
+	// Path is absolute; empty means standard error, or Syslog if that is set.
+	Path   string
+	Syslog *Syslog
+	Level  LogLevel
 }
 
 // combinedFormat is the log format that nginx has built in.
@@ -116,16 +119,17 @@ func readAccessLog(l *level, n *node) {
 		l.set.AccessLogs = nil
 		return
 	}
-	if !l.logPath(n, path) {
+	target, ok := l.logTarget(n, path)
+	if !ok {
 		return
 	}
-	log := AccessLog{Position: n.Position, Path: l.path(path), Format: l.formats["combined"]}
+	log := AccessLog{Position: n.Position, LogTarget: target, Format: l.formats["combined"]}
 	if len(n.args) > 1 {
 		if log.Format = l.formats[n.args[1]]; log.Format == nil {
 			l.add(Error, n.Position, "define it with log_format in http", "unknown log format %q", n.args[1])
 			return
 		}
-		if !l.accessLogParameters(n) {
+		if !l.logParameters(n, &log, n.args[2:]) {
 			return
 		}
 	}
@@ -134,64 +138,8 @@ func readAccessLog(l *level, n *node) {
 	}
 }
 
-// accessLogParameters reads what follows the format.
-func (l *level) accessLogParameters(n *node) bool {
-	buffered := false
-	for _, arg := range n.args[2:] {
-		switch name, _, hasValue := strings.Cut(arg, "="); {
-		case hasValue && (name == "buffer" || name == "flush"):
-			buffered = buffered || name == "buffer"
-			l.add(Warning, n.Position, "", "%q of \"access_log\" has no effect: logs are written in batches anyway", arg)
-		case name == "gzip", hasValue && name == "if":
-			l.add(Error, n.Position, "remove it", "%q of \"access_log\" is not supported", name)
-			return false
-		default:
-			l.add(Error, n.Position, "write: access_log FILE [FORMAT];", "invalid parameter %q", arg)
-			return false
-		}
-	}
-	if len(n.args) > 2 && !buffered {
-		l.add(Error, n.Position, "remove flush=", "no buffer is defined for access_log %q", n.args[0])
-	}
-	return true
-}
-
-// logPath refuses the destinations of a log that are not files.
-func (l *level) logPath(n *node, path string) bool {
-	switch {
-	case path == "" || strings.ContainsRune(path, 0):
-		l.invalid(n, path, "write a path")
-	case strings.HasPrefix(path, "syslog:"), strings.HasPrefix(path, "memory:"):
-		l.add(Error, n.Position, "write a path", "%q of %q is not supported", path, n.name)
-	case strings.Contains(path, "$"):
-		l.add(Error, n.Position, "write a path without variables", "variables in the path of %q are not supported", n.name)
-	default:
-		return true
-	}
-	return false
-}
-
-func readTunnelLog(l *level, n *node) {
-	l.set.TunnelLogs = []string{}
-	if n.args[0] != "off" && l.logPath(n, n.args[0]) {
-		l.set.TunnelLogs = []string{l.path(n.args[0])}
-	}
-}
-
-// settled are the final settings of a level. Without any tunnel_log, here or further
-// out, the line at a tunnel's close goes to the files of the access logs.
-func (l *level) settled() Settings {
-	set := *l.set
-	if set.TunnelLogs == nil {
-		for _, log := range set.AccessLogs {
-			if !slices.Contains(set.TunnelLogs, log.Path) {
-				set.TunnelLogs = append(set.TunnelLogs, log.Path)
-			}
-		}
-	}
-	return set
-}
-
+// readErrorLog reads an error_log. Those of the main context are the process's; a level
+// further in that has any of its own inherits none.
 func readErrorLog(l *level, n *node) {
 	log := ErrorLog{Position: n.Position, Level: LevelError}
 	if len(n.args) > 1 {
@@ -203,14 +151,18 @@ func readErrorLog(l *level, n *node) {
 		log.Level = LogLevel(i)
 	}
 	if n.args[0] != "stderr" {
-		if !l.logPath(n, n.args[0]) {
+		target, ok := l.logTarget(n, n.args[0])
+		if !ok {
 			return
 		}
-		log.Path = l.path(n.args[0])
+		log.Path, log.Syslog = target.Path, target.Syslog
 	}
-	if l.ctx != CtxMain {
-		l.warnNoEffect(n, "there is one error log for all; write it in the main context")
+	if l.ctx == CtxMain {
+		l.cfg.Main.ErrorLogs = append(l.cfg.Main.ErrorLogs, log)
 		return
 	}
-	l.cfg.Main.ErrorLogs = append(l.cfg.Main.ErrorLogs, log)
+	if l.first(n) {
+		l.set.ErrorLogs = nil
+	}
+	l.set.ErrorLogs = append(l.set.ErrorLogs, log)
 }

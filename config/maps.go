@@ -2,7 +2,6 @@ package config
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -10,24 +9,15 @@ var variableName = regexp.MustCompile(`^\$[A-Za-z0-9_]+$`)
 
 func readMap(l *level, n *node) {
 	m := &Map{Position: n.Position, Source: n.args[0]}
-	if !variableName.MatchString(n.args[1]) {
-		l.add(Error, n.Position, "write: map SOURCE $NAME { ... }", "invalid variable name %q", n.args[1])
+	if !l.defines(n, m, n.args[1]) {
 		return
 	}
-	m.Name = n.args[1][1:]
 	l.text(m.Position, n.name, m.Source)
 	seen := map[string]bool{}
 	for _, line := range n.block {
 		l.mapLine(m, line, seen)
 	}
 	l.checkMasks(m)
-	// As in nginx, the last map of a variable counts.
-	before := len(l.maps)
-	maps := slices.DeleteFunc(l.maps, func(other *Map) bool { return other.Name == m.Name })
-	if len(maps) < before {
-		l.add(Warning, n.Position, "choose another name", "this map replaces an earlier one of %q", n.args[1])
-	}
-	l.scope.maps = append(maps, m)
 }
 
 // mapLine reads one line: a parameter of the map, or a pattern and its value.

@@ -161,8 +161,9 @@ nginx.conf:3: warning: "http2" of "listen" has no effect: clients are answered i
 		{"unknown log format", inHTTP("access_log a.log fancy;"), `
 nginx.conf:2: error: unknown log format "fancy"; define it with log_format in http`},
 		{"log destinations", inHTTP("access_log syslog:server=x;\nerror_log /tmp/$host;"), `
-nginx.conf:2: error: "syslog:server=x" of "access_log" is not supported; write a path
-nginx.conf:3: error: variables in the path of "error_log" are not supported; write a path without variables`},
+nginx.conf:2: error: host not found in syslog server "x"; write server=ADDRESS[:PORT] or server=unix:PATH
+nginx.conf:3: error: variables in the path of "error_log" are not supported; write a path without variables; ` +
+			`if= chooses what a file gets`},
 		{"map", inHTTP("map $host $a { x 1;\nX 2;\ny; }\nmap $host b { }"), `
 nginx.conf:3: error: conflicting parameter "X"; remove one
 nginx.conf:4: error: invalid number of the map parameters; write: PATTERN VALUE;

@@ -221,6 +221,13 @@ func readTempFileSize(l *level, n *node) {
 	}
 }
 
+// nextUpstreams are the words of proxy_next_upstream.
+var nextUpstreams = map[string]NextUpstream{
+	"error": NextOnError, "timeout": NextOnTimeout, "invalid_header": NextOnInvalidHeader,
+	"http_500": NextOn500, "http_502": NextOn502, "http_503": NextOn503, "http_504": NextOn504,
+	"http_403": NextOn403, "http_404": NextOn404, "http_429": NextOn429, "non_idempotent": NextNonIdempotent,
+}
+
 func readNextUpstream(l *level, n *node) {
 	const off = "proxy_next_upstream off"
 	set := l.set.Proxy.NextUpstream
@@ -228,21 +235,17 @@ func readNextUpstream(l *level, n *node) {
 		set = 0
 	}
 	for _, arg := range n.args {
-		switch strings.ToLower(arg) {
-		case "error":
-			set |= NextOnError
-		case "timeout":
-			set |= NextOnTimeout
-		case "off":
+		if arg == "off" {
 			l.seen[off] = n.Position
-		case "invalid_header", "http_500", "http_502", "http_503", "http_504", "http_403", "http_404", "http_429",
-			"non_idempotent", "updating":
-			l.add(Error, n.Position, "write error, timeout or off", "%q of \"proxy_next_upstream\" is not supported", arg)
-			return
-		default:
-			l.invalid(n, arg, "write error, timeout or off")
+			continue
+		}
+		member := nextUpstreams[strings.ToLower(arg)]
+		if member == 0 {
+			l.invalid(n, arg, "write error, timeout, invalid_header, http_500, http_502, http_503, http_504, http_403, "+
+				"http_404, http_429, non_idempotent or off")
 			return
 		}
+		set |= member
 	}
 	if _, isOff := l.seen[off]; isOff {
 		set = 0
@@ -254,24 +257,5 @@ func readNextTries(l *level, n *node) {
 	var ok bool
 	if l.set.Proxy.NextUpstreamTries, ok = parseInt(n.args[0], 0); !ok {
 		l.invalid(n, n.args[0], hintNumber)
-	}
-}
-
-func readRedirect(l *level, n *node) {
-	switch {
-	case len(n.args) == 1 && n.args[0] == "off":
-		l.set.Proxy.RedirectOff = true
-	case len(n.args) == 1 && n.args[0] == "default":
-		l.set.Proxy.RedirectOff = false
-		switch {
-		case l.location == nil || l.location.ProxyPass == nil:
-			l.add(Error, n.Position, "write it behind proxy_pass, or leave it out",
-				`"proxy_redirect default" should be placed after the "proxy_pass" directive`)
-		case l.location.ProxyPass.Variables:
-			l.add(Error, n.Position, "write: proxy_redirect off;",
-				`"proxy_redirect default" cannot be used with "proxy_pass" directive with variables`)
-		}
-	default:
-		l.add(Error, n.Position, "write off or default", "a replacement in \"proxy_redirect\" is not supported")
 	}
 }

@@ -19,7 +19,7 @@ defaults, the same inheritance and the same value syntax (sizes ` + "`512`, `8k`
 - Relative paths: ` + "`include`" + ` looks beside the main configuration file; the rest is joined to the prefix,
   ` + "`" + DefaultPrefix + "`" + ` unless ` + "`-p`" + ` says otherwise.
 - Times beyond 100 years count as 100 years.
-- The order of directives within a block does not matter.
+- The order of directives within a block does not matter, but for that of rewrite, set, if, break and return.
 - Regular expressions are those of RE2, which match in linear time: no lookaround, no backreferences.
 - Names of servers are resolved once, when the configuration is read.
 - A directive of nginx that cannot change what a request does here is accepted with a warning. One that would

@@ -6,25 +6,51 @@ import (
 	"time"
 )
 
-// ResolverSettings say whom names are asked of that only a request yields (resolver).
+// ResolverSettings say whom names are asked of that are not known when the configuration is
+// read (resolver).
 type ResolverSettings struct {
 	Position
 	// Servers are the name servers; empty means that there are none to ask.
 	Servers []netip.AddrPort
-	// Valid is how long an answer is used (valid=); 0 leaves it to the resolver.
+	// Valid is how long an answer is used (valid=); 0 means as long as the answer says.
 	Valid time.Duration
 	// NoIPv4 and NoIPv6 leave out the addresses of a family.
 	NoIPv4, NoIPv6 bool
 	// Timeout bounds one question (resolver_timeout).
 	Timeout time.Duration
+	// timed says that resolver_timeout was written.
+	timed bool
 }
 
 func defaultResolverSettings() ResolverSettings { return ResolverSettings{Timeout: 30 * time.Second} }
 
+// resolverDirectives are the rows about names that are resolved while running.
+func resolverDirectives() []Directive {
+	const everywhere = ctxAll | CtxUpstream | ctxStreams | CtxStreamUpstream
+	return []Directive{
+		{
+			Name: "resolver", Contexts: everywhere,
+			Args: "address[:port] ... [valid=time] [ipv4=on|off] [ipv6=on|off] [status_zone=name]",
+			Doc: "Which name servers are asked, in turn, for names that only a request yields (proxy_pass with " +
+				"variables, tunnel_pass) and for servers with resolve.",
+			Deviation: "When asking fails, the last good answer is used for up to a day. An answer is used for at least " +
+				"a second unless valid= says less. status_zone= has no effect: the counts of all resolvers are in /metrics.",
+			min: 1, max: -1, read: readResolver,
+		},
+		{
+			Name: "resolver_timeout", Contexts: everywhere, Args: "time", Default: "30s",
+			Doc: "How long the resolving of one name may take.",
+			min: 1, max: 1, read: readResolverTimeout,
+		},
+	}
+}
+
+const hintResolver = "write the address of a name server, valid=TIME, ipv4=off or ipv6=off"
+
 // readResolver reads addresses of name servers and parameters.
 func readResolver(l *level, n *node) {
 	l.resolvers = append(l.resolvers, n)
-	r := ResolverSettings{Position: n.Position, Timeout: l.set.Resolver.Timeout}
+	r := ResolverSettings{Position: n.Position, Timeout: l.set.Resolver.Timeout, timed: l.set.Resolver.timed}
 	for _, arg := range n.args {
 		name, value, isParameter := strings.Cut(arg, "=")
 		ok := true
@@ -39,14 +65,19 @@ func readResolver(l *level, n *node) {
 				r.NoIPv6 = ok && !isOn(value)
 			}
 		case isParameter && name == "status_zone":
+			ok = value != ""
+		case isParameter:
+			ok = false
 		default:
-			var server netip.AddrPort
-			if server, ok = nameServer(arg); ok {
-				r.Servers = append(r.Servers, server)
+			servers, fault := l.nameServers(arg)
+			if fault != "" {
+				l.add(Error, n.Position, hintResolver, "%s in resolver %q", fault, arg)
+				return
 			}
+			r.Servers = append(r.Servers, servers...)
 		}
 		if !ok {
-			l.invalid(n, arg, "write the address of a name server, valid=TIME, ipv4=off or ipv6=off")
+			l.add(Error, n.Position, hintResolver, "invalid parameter %q in %q directive", arg, n.name)
 			return
 		}
 	}
@@ -60,34 +91,81 @@ func readResolver(l *level, n *node) {
 	}
 }
 
-// nameServer reads an address with or without a port. Names would have to be resolved first.
-func nameServer(text string) (netip.AddrPort, bool) {
-	if addr, err := netip.ParseAddrPort(text); err == nil {
-		return addr, addr.Port() != 0
-	}
+// nameServers reads an address with or without a port; a name is resolved now, by the system.
+// fault says what is wrong with it, or is "".
+func (l *loader) nameServers(text string) (servers []netip.AddrPort, fault string) {
 	const dns = 53
-	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
-	return netip.AddrPortFrom(addr, dns), err == nil && addr.Zone() == ""
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" { // an address of IPv6 without brackets
+		return []netip.AddrPort{netip.AddrPortFrom(addr, dns)}, ""
+	}
+	host, port, fault := splitHostPort(text)
+	if fault != "" {
+		return nil, fault
+	}
+	number, ok := parsePort(port)
+	if !ok {
+		number = dns
+	}
+	for _, addr := range l.lookup(host) {
+		servers = append(servers, netip.AddrPortFrom(addr, number))
+	}
+	if servers == nil {
+		return nil, hostNotFound
+	}
+	return servers, ""
 }
 
 func readResolverTimeout(l *level, n *node) {
-	var ok bool
-	if l.set.Resolver.Timeout, ok = parseTime(n.args[0]); !ok {
+	d, ok := parseTime(n.args[0])
+	if !ok || d == 0 {
 		l.invalid(n, n.args[0], hintTime)
+		return
+	}
+	l.set.Resolver.Timeout, l.set.Resolver.timed = d, true
+}
+
+// checkResolvers gives upstream blocks the resolver that they inherit, and judges resolver
+// once everything that could need one is known.
+func (l *loader) checkResolvers() {
+	needed := l.tunnels() || l.variablePass != nil
+	for _, s := range l.cfg.Stream.Servers {
+		needed = needed || s.Stream.ProxyPass != nil && s.Stream.ProxyPass.Variables
+	}
+	for _, blocks := range [][]*Upstream{l.http.blocks, l.stream.blocks} {
+		for _, u := range blocks {
+			needed = l.resolverOf(u) || needed
+		}
+	}
+	if needed {
+		return
+	}
+	for _, n := range l.resolvers {
+		l.warnNoEffect(n, "names are resolved when the configuration is read")
 	}
 }
 
-// checkResolvers judges resolver once all proxy_pass and tunnel_pass are known.
-func (l *loader) checkResolvers() {
-	for _, n := range l.resolvers {
-		switch {
-		case l.variablePass != nil:
-			l.add(Error, n.Position, "remove it, and let the variables yield names of upstream blocks or addresses",
-				"%q is not supported with the variables of the proxy_pass at %s", n.name, l.variablePass.Position)
-		case !l.tunnels():
-			l.warnNoEffect(n, "names are resolved when the configuration is read")
+// resolverOf settles whom the servers of u are asked of. It reports whether it has some whose
+// names are resolved while running.
+func (l *loader) resolverOf(u *Upstream) (needed bool) {
+	if outer := u.outer; outer != nil && len(u.Resolver.Servers) == 0 {
+		own := u.Resolver
+		u.Resolver = outer.Resolver
+		if own.timed {
+			u.Resolver.Timeout = own.Timeout
 		}
 	}
+	for i := range u.Servers {
+		s := &u.Servers[i]
+		if !s.Resolve {
+			continue
+		}
+		if len(u.Resolver.Servers) == 0 {
+			l.add(Error, s.Position, "write: resolver ADDRESS; in this block or around it",
+				"no resolver defined to resolve names at run time in upstream %q", u.Name)
+		}
+		needed = true
+	}
+	return needed
 }
 
 // tunnels says whether there is a tunnel_pass whose names are resolved for each request.

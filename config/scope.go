@@ -26,9 +26,10 @@ type textUse struct {
 // bothContexts is the part of a loader that http and stream have twice, and what is
 // judged over both at the end.
 type bothContexts struct {
-	http, stream    scope
-	streamResolvers []*node
-	limitConns      []limitUse
+	http, stream scope
+	limitConns   []limitUse
+	limitReqs    []LimitReq
+	buffered     map[string]AccessLog // by path: the first that gathers lines
 }
 
 func newScope() scope {
@@ -46,7 +47,7 @@ func (l *loader) closeScopes() {
 	h.Upstreams = slices.Concat(l.http.blocks, l.http.implicit)
 	s.Upstreams = slices.Concat(l.stream.blocks, l.stream.implicit)
 	h.CaptureNames, s.CaptureNames = sortedKeys(l.http.captures), sortedKeys(l.stream.captures)
-	s.SetNames = sortedKeys(l.stream.sets)
+	h.SetNames, s.SetNames = sortedKeys(l.http.sets), sortedKeys(l.stream.sets)
 }
 
 // checkTexts passes every text with variables to the caller's check.

@@ -10,7 +10,7 @@ func readServer(l *level, n *node) {
 	inner := l.inner(CtxServer)
 	inner.server = s
 	inner.walk(n.block)
-	s.Settings = inner.settled()
+	s.Settings, s.Rewrite = inner.settled(), inner.rewrites()
 	if len(s.Names) == 0 {
 		s.Names = []ServerName{{Position: n.Position}}
 	}

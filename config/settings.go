@@ -63,7 +63,9 @@ type Settings struct {
 	// inherits none.
 	ErrorPages          []ErrorPage
 	RecursiveErrorPages bool
-	ServerTokens        ServerTokens
+	// RewriteLog logs what rewrite directives do (rewrite_log).
+	RewriteLog   bool
+	ServerTokens ServerTokens
 	// ServerName is the text of server_tokens for TokensText.
 	ServerName string
 	// AddHeaders are the fields of add_header, in file order; a level that has any
@@ -73,14 +75,23 @@ type Settings struct {
 	Expires *Expires
 	// EarlyHints are the conditions for a 103 to pass; none means never.
 	EarlyHints []Text
+	// Redirects say how redirects are made absolute.
+	Redirects RedirectSettings
+	// Chunked uses the chunked coding towards clients (chunked_transfer_encoding).
+	Chunked bool
 
 	Files FileSettings
 
 	// AccessLogs is empty if access_log is off.
 	AccessLogs []AccessLog
-	// TunnelLogs are the absolute paths of the files that get the line at a
-	// tunnel's close: those of tunnel_log, else those of AccessLogs. Empty means off.
-	TunnelLogs []string
+	// TunnelLogs are the lines about tunnels beside those of AccessLogs: those of
+	// tunnel_log, and those at a tunnel's close that go to the files of AccessLogs.
+	TunnelLogs []TunnelLog
+	// TunnelAccess is tunnel_log without a path.
+	TunnelAccess TunnelWhen
+	// ErrorLogs are the error_log of a level, in file order; a level that has any inherits
+	// none. Without any, those of the main context hold.
+	ErrorLogs []ErrorLog
 	// TunnelSendTimeout is how long a half of a tunnel may stay blocked
 	// (tunnel_send_timeout).
 	TunnelSendTimeout time.Duration
@@ -94,11 +105,16 @@ type Settings struct {
 	Auth   AuthSettings
 	// Access are the allow and deny of a level, in file order; a level that has any
 	// inherits none.
-	Access   []AccessRule
-	Stream   StreamSettings
-	Tunnel   TunnelSettings
-	Resolver ResolverSettings
-	RealIP   RealIPSettings
+	Access []AccessRule
+	// SatisfyAny lets a client in that one check admits (satisfy any).
+	SatisfyAny bool
+	// Referers is nil without valid_referers.
+	Referers   *Referers
+	SecureLink SecureLink
+	Stream     StreamSettings
+	Tunnel     TunnelSettings
+	Resolver   ResolverSettings
+	RealIP     RealIPSettings
 	// ProxyProtocolTimeout bounds the wait for the header of the PROXY protocol.
 	ProxyProtocolTimeout time.Duration
 }
@@ -148,10 +164,8 @@ type ProxySettings struct {
 	// ProxyProtocol is the version of the header that goes to the upstream first: 0 for none, 1 or 2.
 	ProxyProtocol uint8
 
-	// RedirectOff turns off the rewriting of Location and Refresh (proxy_redirect
-	// off). Otherwise the URL of proxy_pass is replaced by the location's prefix,
-	// where that prefix is known.
-	RedirectOff bool
+	// Heads are the values about the heads sent and received.
+	Heads ProxyHeads
 }
 
 // SetHeader is one proxy_set_header.
@@ -183,12 +197,21 @@ const (
 )
 
 // NextUpstream is the set of failures after which the next peer is tried.
-type NextUpstream uint8
+type NextUpstream uint16
 
 // The members of NextUpstream; zero is off.
 const (
-	NextOnError   NextUpstream = 1 << iota // connecting, sending or reading the head failed
-	NextOnTimeout                          // the same, by a timeout
+	NextOnError         NextUpstream = 1 << iota // connecting, sending or reading the head failed
+	NextOnTimeout                                // the same, by a timeout
+	NextOnInvalidHeader                          // the head was empty or breaks HTTP
+	NextOn500                                    // the answer had this status
+	NextOn502
+	NextOn503
+	NextOn504
+	NextOn403
+	NextOn404
+	NextOn429
+	NextNonIdempotent // also for requests that must not be sent twice
 )
 
 // defaultSettings are the values of the http level before anything is read.
@@ -215,6 +238,8 @@ func defaultSettings() Settings {
 		MergeSlashes:             true,
 		IgnoreInvalidHeaders:     true,
 		DefaultType:              "text/plain",
+		Redirects:                RedirectSettings{Absolute: true, Port: true},
+		Chunked:                  true,
 		TunnelSendTimeout:        240 * time.Second,
 		Files:                    defaultFileSettings(),
 		Limits:                   defaultLimitSettings(),

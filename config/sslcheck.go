@@ -124,7 +124,7 @@ func (l *loader) checkLocationsSSL(list []*Location) {
 		if loc.ProxyPass != nil && loc.ProxyPass.MayUseTLS() {
 			l.checkProxySSL(loc.ProxyPass.Position, &loc.Settings.Proxy.SSL)
 		}
-		l.checkLocationsSSL(loc.Nested)
+		l.checkLocationsSSL(loc.Inner())
 	}
 }
 

@@ -49,9 +49,8 @@ type StreamSettings struct {
 	HalfClose bool
 	// NextUpstream tries the next server when one can't be connected to.
 	NextUpstream bool
-	// Bind is the local address of connections to the upstream, with variables; empty
-	// for any (proxy_bind).
-	Bind Text
+	// Bind is the local address of connections to the upstream (proxy_bind).
+	Bind Bind
 	// DownloadRate and UploadRate are bytes a second from and to the upstream, with
 	// variables; empty or 0 for no limit.
 	DownloadRate, UploadRate Text

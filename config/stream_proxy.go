@@ -32,7 +32,8 @@ func readStreamProxyPass(l *level, n *node) {
 }
 
 func readStreamUpstreamServer(l *level, n *node) {
-	if !strings.HasPrefix(n.args[0], "unix:") {
+	isService := slices.ContainsFunc(n.args, func(arg string) bool { return strings.HasPrefix(arg, "service=") })
+	if !strings.HasPrefix(n.args[0], "unix:") && !isService {
 		if _, port, fault := splitHostPort(n.args[0]); fault == "" && port == "" {
 			l.refused = true
 			l.add(Error, n.Position, "write the port behind the address", "no port in upstream %q", n.args[0])
@@ -53,10 +54,8 @@ func readStreamUpstream(l *level, n *node) {
 
 func readStreamNextUpstream(l *level, n *node) { l.set.Stream.NextUpstream = isOn(n.args[0]) }
 
-// readBind reads proxy_bind: an address, perhaps with a port, or off.
-func readBind(l *level, n *node) {
-	l.set.Stream.Bind = l.bind(n, l.set.Stream.Bind)
-}
+// readBind reads proxy_bind: addresses, perhaps with ports, or off.
+func readBind(l *level, n *node) { l.bindList(n, &l.set.Stream.Bind) }
 
 // rate reads a number of bytes a second, or a text with variables that yields one.
 func rate(field func(*Settings) *Text) func(*level, *node) {
@@ -83,24 +82,4 @@ func readStreamProxyProtocol(l *level, n *node) {
 		return
 	}
 	l.set.Stream.ProxyProtocol = uint8(version)
-}
-
-func readStreamResolver(l *level, n *node) { l.streamResolvers = append(l.streamResolvers, n) }
-
-// checkStreamResolvers judges resolver once all servers of stream are known.
-func (l *loader) checkStreamResolvers() {
-	var variables *ProxyPass
-	for _, s := range l.cfg.Stream.Servers {
-		if pass := s.Stream.ProxyPass; pass != nil && pass.Variables && variables == nil {
-			variables = pass
-		}
-	}
-	for _, n := range l.streamResolvers {
-		if variables == nil {
-			l.warnNoEffect(n, "names are resolved when the configuration is read")
-			continue
-		}
-		l.add(Error, n.Position, "remove it, and let the variables yield names of upstream blocks or addresses",
-			"%q is not supported with the variables of the proxy_pass at %s", n.name, variables.Position)
-	}
 }

@@ -103,8 +103,6 @@ var newerStream = struct{ good, bad []string }{
 		`upstream u { least_conn; server 127.0.0.1:1; }`,
 		`upstream u { hash $remote_addr; server 127.0.0.1:1; }`,
 		`upstream u { server 127.0.0.1:1 max_conns=5; }`,
-		`split_clients $remote_addr $x { * a; }`,
-		`geo $x { default a; }`,
 		`proxy_responses 1;`,
 		`js_access a;`,
 	},

@@ -9,8 +9,9 @@ import (
 // Context is a set of places where a directive may be written.
 type Context uint16
 
-// The contexts. If, limit_except and mail exist in nginx only: blocks of these names
-// are refused, and the directives in them with it.
+// The contexts. CtxIf is an if block in a location, CtxServerIf one in a server. Limit_except
+// and mail exist in nginx only: blocks of these names are refused, and the directives in them
+// with it.
 const (
 	CtxMain Context = 1 << iota
 	CtxEvents
@@ -24,16 +25,17 @@ const (
 	CtxMail
 	CtxStreamServer
 	CtxStreamUpstream
+	CtxServerIf
 
 	// ctxAll is where most settings go.
 	ctxAll = CtxHTTP | CtxServer | CtxLocation
 	// ctxNginx is any place in nginx; for words that are refused everywhere.
-	ctxNginx = CtxStreamUpstream<<1 - 1
+	ctxNginx = CtxServerIf<<1 - 1
 )
 
 var contextNames = []string{
-	"main", "events", "http", "server", "location", "upstream", "if", "limit_except", "stream", "mail",
-	"stream server", "stream upstream",
+	"main", "events", "http", "server", "location", "upstream", "if in location", "limit_except", "stream", "mail",
+	"stream server", "stream upstream", "if in server",
 }
 
 // String lists the contexts, separated by ", ".
@@ -115,12 +117,14 @@ const (
 func Directives() []Directive {
 	all := slices.Concat(
 		mainDirectives(), httpDirectives(), fileDirectives(), answerDirectives(), clientDirectives(),
-		requestDirectives(), proxyDirectives(), bufferDirectives(), proxyFailureDirectives(),
-		upstreamDirectives(), noEffectDirectives(), refusedDirectives(),
+		requestDirectives(), proxyDirectives(), bufferDirectives(), proxyFailureDirectives(), proxyHeadDirectives(), answerFormDirectives(),
+		upstreamDirectives(), resolverDirectives(), removalDirectives(), balanceDirectives(), noEffectDirectives(), refusedDirectives(),
 		streamDirectives(), limitDirectives(), tunnelDirectives(), realIPDirectives(), authDirectives(),
-		sslDirectives(), proxySSLDirectives(),
+		sslDirectives(), proxySSLDirectives(), rewriteDirectives(), ruleDirectives(),
 	)
 	widenToStream(all)
+	widenToExcept(all)
+	widenToIf(all)
 	slices.SortStableFunc(all, func(a, b Directive) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.Contexts, b.Contexts))
 	})

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,16 @@ type Upstream struct {
 	Implicit bool
 	// Servers is never empty, and at least one is no backup.
 	Servers []UpstreamServer
+	// Balance is how one of them is chosen.
+	Balance Balance
+	// Resolver is whom the names of servers with Resolve are asked of.
+	Resolver ResolverSettings
+	// outer are the settings around the block, once they are read.
+	outer *Settings
+	// Tunnels is what becomes of tunnels to servers that are gone, and DrainTime how long
+	// DrainTunnels takes.
+	Tunnels   TunnelPolicy
+	DrainTime time.Duration
 	// Keepalive is the number of idle connections kept per shard; 0 means none.
 	Keepalive int
 	// KeepaliveRequests is the number of requests per upstream connection.
@@ -32,16 +43,31 @@ type UpstreamServer struct {
 	Position
 	// Name is the address as written.
 	Name string
-	// Addrs are the addresses that Name resolved to when the file was read; never empty.
+	// Addrs are the addresses that Name resolved to when the file was read; empty only with
+	// Resolve.
 	Addrs []Addr
+	// Resolve says that Name is resolved while running (resolve); Service is the name of an SRV
+	// record that is asked for instead of addresses, empty if none (service=).
+	Resolve bool
+	Service string
+	// Host and Port are the parts of Name, for Resolve; Port is 80 unless written, and has no
+	// meaning with Service.
+	Host string
+	Port uint16
 	// Weight is at least 1.
 	Weight int
+	// MaxConns is how many requests and tunnels it may have at a time; 0 means no limit.
+	MaxConns int
 	// MaxFails failures within FailTimeout take the server out for FailTimeout; 0
 	// means never.
 	MaxFails    int
 	FailTimeout time.Duration
-	// Down and Backup are the parameters of the same names.
-	Down, Backup bool
+	// SlowStart is how long a server that is back takes to its whole weight.
+	SlowStart time.Duration
+	// Down, Backup and Drain are the parameters of the same names.
+	Down, Backup, Drain bool
+	// Route is what sticky calls the server; empty if nothing is written.
+	Route string
 }
 
 // defaultFailTimeout is the fail_timeout of a server that names none.
@@ -70,12 +96,15 @@ func (l *level) readUpstreamBlock(n *node, ctx Context) {
 	inner := l.inner(ctx)
 	inner.upstream = u
 	inner.walk(n.block)
+	u.Resolver, u.outer = inner.set.Resolver, l.set
 	switch {
 	case inner.refused:
 	case len(u.Servers) == 0:
 		l.add(Error, n.Position, "write: server ADDRESS;", "no servers are inside upstream")
 	case !slices.ContainsFunc(u.Servers, func(s UpstreamServer) bool { return !s.Backup }):
 		l.add(Error, n.Position, "leave one server without backup", "no servers in upstream %q", u.Name)
+	default:
+		l.checkSlowStart(u)
 	}
 }
 
@@ -89,8 +118,7 @@ func readUpstreamServer(l *level, n *node) {
 			return
 		}
 	}
-	var fault string
-	if s.Addrs, fault = l.upstreamAddrs(s.Name); fault != "" {
+	if fault := l.findServer(&s); fault != "" {
 		l.refused = true
 		if !l.brokenAny || fault != hostNotFound {
 			l.add(Error, n.Position, "write an address such as 127.0.0.1:8080, host:8080 or unix:/path",
@@ -98,40 +126,39 @@ func readUpstreamServer(l *level, n *node) {
 		}
 		return
 	}
+	if s.Service != "" && !s.Resolve {
+		l.refused = true
+		l.add(Error, n.Position, "write resolve behind it", "service upstream %q requires \"resolve\" parameter", s.Name)
+		return
+	}
 	l.upstream.Servers = append(l.upstream.Servers, s)
 }
 
-// upstreamRefused are the parameters of server that would choose other peers than
-// this version does.
-var upstreamRefused = []string{
-	"max_conns", "slow_start", "resolve", "route", "service", "drain", "sid", "id",
-}
-
-func (l *level) upstreamParameter(s *UpstreamServer, n *node, arg string) (ok bool) {
-	name, value, _ := strings.Cut(arg, "=")
-	hint := ""
+// findServer fills in the addresses of a server, or what is to be resolved later. fault says
+// what is wrong with its name, or is "".
+func (l *loader) findServer(s *UpstreamServer) (fault string) {
+	if !s.Resolve && s.Service == "" || strings.HasPrefix(s.Name, "unix:") {
+		s.Addrs, fault = l.upstreamAddrs(s.Name)
+		s.Resolve = false
+		return fault
+	}
+	host, port, fault := splitHostPort(s.Name)
+	number, isNumber := parsePort(port)
 	switch {
-	case arg == "down":
-		s.Down, ok = true, true
-	case arg == "backup":
-		s.Backup, ok = true, true
-	case slices.Contains(upstreamRefused, name):
-		l.add(Error, n.Position, "it is not in this version; remove it", "%q of \"server\" is not supported", name)
-		return false
-	case name == "weight":
-		s.Weight, ok = parseInt(value, 1)
-		hint = "write a number from 1 on"
-	case name == "max_fails":
-		s.MaxFails, ok = parseInt(value, 0)
-		hint = hintNumber
-	case name == "fail_timeout":
-		s.FailTimeout, ok = parseSeconds(value)
-		hint = "write a time in seconds such as 30s"
+	case fault != "":
+		return fault
+	case strings.Contains(s.Name, "/"):
+		return "invalid host"
+	case s.Service != "" && port != "":
+		return "a service has no port of its own:"
+	case !isNumber:
+		number = 80
 	}
-	if !ok {
-		l.add(Error, n.Position, hint, "invalid parameter %q", arg)
+	s.Host, s.Port = host, number
+	if ip, err := netip.ParseAddr(host); err == nil && s.Service == "" { // there is nothing to resolve
+		s.Addrs, s.Resolve = withPort([]netip.Addr{ip}, number), false
 	}
-	return ok
+	return ""
 }
 
 const hostNotFound = "host not found"

@@ -20,6 +20,8 @@ type level struct {
 	server   *Server
 	location *Location
 	upstream *Upstream
+	// steps are the directives of the rewrite module.
+	steps []RewriteStep
 	// skippedQUIC says that a listen directive was left out.
 	skippedQUIC bool
 	// refused says that a statement of this block was, so that nothing should be said
@@ -44,6 +46,7 @@ func (l *level) walk(nodes []*node) {
 	var jobs []job
 	for _, n := range nodes {
 		if d := l.judge(n); d != nil {
+			n.order = len(jobs)
 			jobs = append(jobs, job{d, n})
 		}
 	}

@@ -124,7 +124,7 @@ func servesFiles(cfg *config.Config) bool {
 
 func mayBeFile(l *config.Location) bool {
 	passes := l.ProxyPass != nil || l.TunnelPass != nil
-	return l.Return == nil && (l.TryFiles != nil || !passes) || slices.ContainsFunc(l.Nested, mayBeFile)
+	return l.Return == nil && (l.TryFiles != nil || !passes) || slices.ContainsFunc(l.Inner(), mayBeFile)
 }
 
 // takesAll says whether a location matches every path.

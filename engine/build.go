@@ -24,6 +24,7 @@ type builder struct {
 	stream     *route.Compiler
 	streamLogs map[*config.LogFormat]*route.StreamLog
 	logFiles   []string // by number
+	logTargets []logTarget
 	formats    map[*config.LogFormat]*route.LogFormat
 	shared     compiled
 	version    string // for server_tokens
@@ -34,6 +35,7 @@ type builder struct {
 	tls        tlsBuilder
 	users      *access.Store
 	resolvers  map[string]int // by settings; see resolver
+	names      []*namedGroup
 }
 
 // Shared is what outlives a configuration: what it numbers and counts goes on under the
@@ -57,10 +59,13 @@ type Built struct {
 	Snapshot *shard.Snapshot
 	// LogFiles are the paths that the numbers of logs in the snapshot stand for.
 	LogFiles []string
+	targets  []logTarget
 	// Certs has the certificates that the snapshot uses, and keeps them up to date.
 	Certs *certs.Store
 	// Users has the files of users, and keeps them up to date.
 	Users *access.Store
+	// names are the groups whose servers are resolved while running.
+	names []*namedGroup
 }
 
 // Build compiles cfg. The problems are what only compiling shows; with an error among
@@ -78,14 +83,14 @@ func Build(cfg *config.Config, p route.Process, shared Shared) (*Built, []config
 	if config.HasErrors(b.problems) {
 		return nil, b.problems
 	}
-	return &Built{Snapshot: b.sn, LogFiles: b.logFiles, Certs: shared.Certs, Users: shared.Users}, b.problems
+	return &Built{Snapshot: b.sn, LogFiles: b.logFiles, targets: b.logTargets, Certs: shared.Certs, Users: shared.Users, names: b.names}, b.problems
 }
 
 func newBuilder(cfg *config.Config, p route.Process, shared Shared) *builder {
 	return &builder{
 		cfg: cfg, registry: shared.Registry, policies: shared.Policies,
 		stream: newStreamCompiler(cfg, p), streamLogs: map[*config.LogFormat]*route.StreamLog{},
-		compiler: route.NewCompiler(p, cfg.HTTP.CaptureNames),
+		compiler: newHTTPCompiler(cfg, p),
 		tls:      newTLSBuilder(shared.Certs), users: shared.Users, resolvers: map[string]int{},
 		formats: map[*config.LogFormat]*route.LogFormat{},
 		shared:  newCompiled(),
@@ -132,6 +137,7 @@ func (b *builder) maps(c *route.Compiler, maps []*config.Map) {
 	for _, m := range maps {
 		spec := route.MapSpec{
 			Source: m.Source, Name: m.Name, Default: m.Default, Hostnames: m.Hostnames, Volatile: m.Volatile,
+			Geo: geoSpec(m.Geo), Split: splitShares(m.Split),
 		}
 		for _, e := range m.Entries {
 			spec.Entries = append(spec.Entries, route.MapEntry{Pattern: e.Pattern, Regexp: e.Regexp, Value: e.Value})
@@ -145,35 +151,6 @@ func (b *builder) maps(c *route.Compiler, maps []*config.Map) {
 		}
 		b.fail(at, err)
 	}
-}
-
-func (b *builder) upstreams() {
-	for i, u := range b.cfg.HTTP.Upstreams {
-		g, err := upstream.NewGroup(b.registry, groupSpec(u))
-		if err != nil {
-			b.fail(u.Position, err)
-			g = &upstream.Group{}
-		}
-		b.groups[u] = i
-		b.sn.Groups = append(b.sn.Groups, g)
-		b.sn.GroupByName[u.Name] = g
-	}
-}
-
-func groupSpec(u *config.Upstream) upstream.GroupSpec {
-	spec := upstream.GroupSpec{
-		Name: u.Name, Keepalive: u.Keepalive, KeepaliveRequests: int(u.KeepaliveRequests),
-		KeepaliveTimeoutMs: ms(u.KeepaliveTimeout), KeepaliveTimeMs: ms(u.KeepaliveTime),
-	}
-	for _, s := range u.Servers {
-		for _, a := range s.Addrs {
-			spec.Servers = append(spec.Servers, upstream.ServerSpec{
-				Name: a.String(), Addr: a.IP, Unix: a.Unix, Weight: s.Weight, MaxFails: s.MaxFails,
-				FailTimeoutMs: ms(s.FailTimeout), Down: s.Down, Backup: s.Backup,
-			})
-		}
-	}
-	return spec
 }
 
 func (b *builder) listeners() {
@@ -190,9 +167,10 @@ func (b *builder) listeners() {
 func (b *builder) servers() {
 	table := route.NewBuilder(b.compiler, len(b.cfg.HTTP.Listeners))
 	for _, s := range b.cfg.HTTP.Servers {
-		spec := route.ServerSpec{Settings: b.settings(&s.Settings, s.Position), Return: b.ret(s.Return, &s.Settings)}
+		spec := route.ServerSpec{Settings: b.settings(&s.Settings, s.Position), Rewrite: b.rewrite(s.Rewrite, &s.Settings)}
 		spec.Content = &route.Location{
 			Settings: spec.Settings, Static: b.static(&s.Settings, route.Prefix, "", s.TryFiles), TryElse: b.tryElse(s.TryFiles),
+			Handler: b.handler(s.Handler),
 		}
 		if s.TunnelPass != nil {
 			spec.Content.Settings = b.settings(tunnelSettings(&s.Settings), s.Position)
@@ -216,9 +194,10 @@ func (b *builder) servers() {
 func (b *builder) locations(list []*config.Location) (specs []route.LocationSpec) {
 	for _, l := range list {
 		location := &route.Location{
-			Settings: b.settings(&l.Settings, l.Position), Return: b.ret(l.Return, &l.Settings),
+			Settings: b.settings(&l.Settings, l.Position), Rewrite: b.rewrite(l.Rewrite, &l.Settings),
 			Static:  b.static(&l.Settings, modifiers[l.Modifier], l.Pattern, l.TryFiles),
-			TryElse: b.tryElse(l.TryFiles), Internal: l.Internal,
+			TryElse: b.tryElse(l.TryFiles), Internal: l.Internal, Except: b.except(l.Except),
+			Handler: b.handler(l.Handler),
 		}
 		if l.TunnelPass != nil {
 			location.Settings = b.settings(tunnelSettings(&l.Settings), l.Position)
@@ -244,9 +223,10 @@ func (b *builder) proxy(l *config.Location) *route.Proxy {
 	set := &l.Settings.Proxy
 	spec := route.ProxySpec{
 		URL: l.ProxyPass.Text, Modifier: modifiers[l.Modifier], Pattern: l.Pattern, Minor: set.HTTPMinor,
-		HideHeaders: set.HideHeaders, PassHeaders: set.PassHeaders, RedirectOff: set.RedirectOff,
+		HideHeaders: set.HideHeaders, PassHeaders: set.PassHeaders,
 		ProxyProtocol: set.ProxyProtocol,
 	}
+	proxyHeads(&spec, &set.Heads)
 	if u := l.ProxyPass.Upstream; u != nil {
 		spec.Group = b.groups[u]
 	}
@@ -280,35 +260,6 @@ func (b *builder) ret(r *config.Return, set *config.Settings) *route.Return {
 		b.fail(r.Position, err)
 	}
 	return compiled
-}
-
-// logFile numbers a log file.
-func (b *builder) logFile(path string) int {
-	if i := slices.Index(b.logFiles, path); i >= 0 {
-		return i
-	}
-	b.logFiles = append(b.logFiles, path)
-	return len(b.logFiles) - 1
-}
-
-// logFilesMax is how many log files a policy's set can name.
-const logFilesMax = 64
-
-func (b *builder) logFormat(f *config.LogFormat) *route.LogFormat {
-	if done := b.formats[f]; done != nil {
-		return done
-	}
-	line, err := b.compiler.Compile(f.Text)
-	if err != nil {
-		b.fail(f.Position, err)
-	}
-	compiled := &route.LogFormat{Line: line, Escape: escapes[f.Escape]}
-	b.formats[f] = compiled
-	return compiled
-}
-
-var escapes = map[config.Escape]route.Escape{
-	config.EscapeDefault: route.EscapeDefault, config.EscapeJSON: route.EscapeJSON, config.EscapeNone: route.EscapeNone,
 }
 
 func ms(d time.Duration) int64 { return d.Milliseconds() }

@@ -45,7 +45,7 @@ http {
             access_log /logs/a short; access_log /logs/b; tunnel_log /logs/c;
             keepalive_min_timeout 20s; reset_timedout_connection on; websocket_strict on;
             proxy_request_buffering on; client_body_buffer_size 21k; proxy_buffering on; proxy_buffers 2 11k;
-            proxy_pass_trailers on; early_hints $http_a; proxy_intercept_errors on; recursive_error_pages on;
+            proxy_pass_trailers on; early_hints $http_a; proxy_intercept_errors on; recursive_error_pages on; rewrite_log on;
             error_page 404 =200 /missing; error_page 502 @down;
             server_tokens "An edge"; add_header X-A $uri always; expires modified 1h;
             types { a/b c; } default_type d/e; max_ranges 5; etag on; if_modified_since before; sendfile on;
@@ -109,6 +109,7 @@ func TestBuildSettings(t *testing.T) {
 		EarlyHints:             got.EarlyHints,
 		InterceptErrors:        true,
 		RecursiveErrorPages:    true,
+		RewriteLog:             true,
 		ErrorPages:             got.ErrorPages,
 		ServerName:             "An edge",
 		Headers:                got.Headers,

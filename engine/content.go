@@ -16,6 +16,7 @@ type compiled struct {
 	types      map[*config.Types]*route.Types
 	headers    map[headersKey]*route.Headers
 	realIPs    map[realIPKey]*route.RealIP
+	referers   map[*config.Referers]*route.Referers
 }
 
 type headersKey struct {
@@ -30,6 +31,7 @@ func newCompiled() compiled {
 		types:      map[*config.Types]*route.Types{},
 		headers:    map[headersKey]*route.Headers{},
 		realIPs:    map[realIPKey]*route.RealIP{},
+		referers:   map[*config.Referers]*route.Referers{},
 	}
 }
 

@@ -43,6 +43,7 @@ type engine struct {
 	built     *Built
 	logs      *admin.Logs
 	logger    *admin.Logger
+	trouble   logTrouble // what the logs report
 	sockets   *sockets
 	steering  *steer.Steering // nil: the kernel's hash chooses
 	shards    []*shard.Shard
@@ -74,7 +75,8 @@ func Run(ctx context.Context, opt Options) error {
 		opt: opt, cfg: opt.Config, shared: NewShared(), started: time.Now(),
 		scavenger: newScavenger(),
 	}
-	e.logs = admin.NewLogs(opt.Stderr)
+	e.trouble.stderr = opt.Stderr
+	e.logs = admin.NewLogs(&e.trouble)
 	defer e.closeLogs()
 	// From here on, so that a signal right behind the pid file finds its reader.
 	e.listenForSignals()
@@ -149,8 +151,8 @@ func (e *engine) shardCount() int {
 
 func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 	var sinks []shard.LogSink
-	for _, path := range e.built.LogFiles {
-		sink, err := e.openLog(path)
+	for _, target := range e.built.targets {
+		sink, err := e.openLog(target)
 		if err != nil {
 			return err
 		}
@@ -158,7 +160,7 @@ func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 	}
 	e.openHandshakes()
 	e.openAccess()
-	kernel := e.kernelTLS()
+	kernel, totals := e.kernelTLS(), shard.NewTotals(n)
 	paceCollections()
 	for i := range n {
 		sh, err := shard.New(shard.Options{
@@ -166,7 +168,7 @@ func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 			Policies: e.shared.Policies, Peers: e.shared.Registry, Snapshot: e.built.Snapshot, Logs: sinks, Errors: errorLog,
 			ErrorLevel: errorLog.level, NextID: func() uint64 { return e.nextID.Add(1) }, Pid: os.Getpid(),
 			Quiet: e.scavenger.notice, Load: e.steering.Load(i), Handshakes: e.handshakes, Zones: e.shared.Zones,
-			KernelTLS: kernel, Access: e.access,
+			KernelTLS: kernel, Access: e.access, Totals: totals,
 		}, e.sockets.tcp[i])
 		if err != nil {
 			return err
@@ -179,6 +181,9 @@ func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 
 // serve starts everything, says so, and waits for the end.
 func (e *engine) serve(ctx context.Context) {
+	running, ended := context.WithCancel(ctx)
+	defer ended()
+	e.watchNames(running, e.built.names)
 	for _, sh := range e.shards {
 		go sh.Run()
 	}
@@ -192,8 +197,6 @@ func (e *engine) serve(ctx context.Context) {
 			}
 		}()
 	}
-	running, ended := context.WithCancel(ctx)
-	defer ended()
 	go e.scavenger.run(running)
 	e.watchOver(e.built.Certs)
 	go e.built.Certs.Watch(running)

@@ -4,28 +4,51 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 
 	"holdfast/admin"
 	"holdfast/config"
 	"holdfast/observe"
 )
 
-// openLog opens a log file. A file that is missing, and the folder it lies in, are
+// openLog opens a log. A file that is missing, and the folder it lies in, are
 // made in the name of the user that the process becomes: it opens them again on USR1.
-func (e *engine) openLog(path string) (*admin.Sink, error) {
-	if filepath.IsAbs(path) {
-		if err := makeLogFile(path, e.cfg.Main.User); err != nil {
+func (e *engine) openLog(t logTarget) (*admin.Sink, error) {
+	if t.Syslog == nil && filepath.IsAbs(t.Path) {
+		if err := makeLogFile(t.Path, e.cfg.Main.User); err != nil {
 			return nil, fileError("log file", err)
 		}
 	}
-	sink, err := e.logs.Open(path)
+	sink, err := e.logs.Open(t.sink())
 	if err != nil {
 		return nil, fileError("log file", err)
 	}
 	return sink, nil
+}
+
+// sink is the target as package admin has it.
+func (t *logTarget) sink() admin.Target {
+	if t.Syslog == nil {
+		return admin.Target{Path: t.Path, Buffer: int(t.Buffer), Flush: t.Flush, Gzip: t.Gzip}
+	}
+	to := t.Syslog
+	network, address := "udp", to.Server.IP.String()
+	if to.Server.Unix != "" {
+		network, address = "unixgram", to.Server.Unix
+	}
+	hostname := ""
+	if name, err := os.Hostname(); err == nil && !to.NoHostname {
+		hostname = strings.ToLower(name) // as nginx writes it
+	}
+	return admin.Target{Label: t.name(), Syslog: &admin.Syslog{
+		Network: network, Address: address, Facility: to.Facility, Severity: int(to.Severity), Errors: t.errors,
+		Tag: to.Tag, Hostname: hostname,
+	}}
 }
 
 // fileError says why a file could not be made, and what to do about it.
@@ -87,7 +110,7 @@ type errorLogFile struct {
 // Swap hands whole lines of observe.ErrorLog to each file that takes their level. It
 // is shard.LogSink.
 func (l *errorLogs) Swap(full []byte) (empty []byte) {
-	if len(l.files) == 1 {
+	if len(l.files) == 1 { // whoever writes looks at the level
 		return l.files[0].sink.Swap(full)
 	}
 	for _, file := range l.files {
@@ -108,10 +131,8 @@ func (e *engine) openErrorLogs() (*errorLogs, error) {
 	all := &errorLogs{level: observe.LevelEmerg}
 	byPath := map[string]int{}
 	for _, log := range e.cfg.Main.ErrorLogs {
-		path := log.Path
-		if path == "" {
-			path = "stderr"
-		}
+		target := errorTarget(&log)
+		path := target.name()
 		// config counts levels from the most severe on, observe up to it.
 		level, _ := observe.ParseLevel(log.Level.String())
 		all.level = min(all.level, level)
@@ -119,7 +140,7 @@ func (e *engine) openErrorLogs() (*errorLogs, error) {
 			all.files[i].level = min(all.files[i].level, level)
 			continue
 		}
-		sink, err := e.openLog(path)
+		sink, err := e.openLog(target)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +148,22 @@ func (e *engine) openErrorLogs() (*errorLogs, error) {
 		all.files = append(all.files, errorLogFile{sink: sink, level: level})
 	}
 	e.logger = admin.NewLogger(all, all.level)
+	e.trouble.logger.Store(e.logger)
 	return all, nil
+}
+
+// logTrouble is where logs report that they can't be written: stderr, and the error log.
+type logTrouble struct {
+	stderr io.Writer
+	logger atomic.Pointer[admin.Logger] // nil before the error log is open
+}
+
+// Write reports one line.
+func (t *logTrouble) Write(line []byte) (int, error) {
+	if l := t.logger.Load(); l != nil {
+		l.Log(observe.LevelAlert, "%s", bytes.TrimPrefix(bytes.TrimSpace(line), []byte("holdfast: ")))
+	}
+	return t.stderr.Write(line)
 }
 
 func (e *engine) closeLogs() {

@@ -48,13 +48,17 @@ func (b *builder) settings(s *config.Settings, at config.Position) route.Setting
 		Buffering:            p.Buffering,
 		BuffersSize:          p.BuffersSize,
 		WebsocketStrict:      s.WebsocketStrict,
+		Resolver:             int32(b.resolver(&s.Resolver)),
 		TunnelFrames:         s.TunnelFrames,
 		PassTrailers:         p.PassTrailers,
 		RealIP:               b.realIP(&s.RealIP, s.RealIP.Header),
 	}
 	r.SSLVerifyClient, r.SSLVerifyRules = uint8(s.SSL.VerifyClient), b.verifyRules(&s.SSL)
 	b.answers(&r, s)
+	answerForm(&r, s)
+	r.RewriteLog = s.RewriteLog
 	r.Auth = b.auth(&s.Auth)
+	b.rules(&r, s)
 	r.Limits = b.limits(b.compiler, &s.Limits, false)
 	if p.ReadTimeoutSet {
 		r.TunnelReadTimeout = r.ReadTimeout
@@ -62,18 +66,13 @@ func (b *builder) settings(s *config.Settings, at config.Position) route.Setting
 	if p.SendTimeoutSet {
 		r.TunnelSendTimeout = r.SendTimeout
 	}
-	for _, l := range s.AccessLogs {
-		r.AccessLogs = append(r.AccessLogs, route.LogRef{File: b.logFile(l.Path), Format: b.logFormat(l.Format)})
-	}
-	for _, path := range s.TunnelLogs {
-		r.TunnelLogs = append(r.TunnelLogs, b.logFile(path))
-	}
-	r.Policy = b.policy(&r, at)
+	b.logs(&r, s)
+	r.Policy = b.policy(&r, b.errorTargets(s.ErrorLogs), at)
 	return r
 }
 
 // policy interns what of the settings outlives a request.
-func (b *builder) policy(r *route.Settings, at config.Position) uint16 {
+func (b *builder) policy(r *route.Settings, errorLogs shard.ErrorTargets, at config.Position) uint16 {
 	p := shard.Policy{
 		TunnelReadMs:    r.TunnelReadTimeout,
 		TunnelBlockedMs: r.TunnelBlockedTimeout,
@@ -81,6 +80,7 @@ func (b *builder) policy(r *route.Settings, at config.Position) uint16 {
 		LingerReadMs:    r.LingeringTimeout,
 		KeepaliveMinMs:  r.KeepaliveMinTimeout,
 		DeadPeers:       r.ProxySocketKeepalive,
+		Errors:          errorLogs,
 	}
 	if r.TunnelSendTimeout > 0 {
 		p.TunnelBlockedMs = r.TunnelSendTimeout

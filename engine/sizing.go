@@ -100,7 +100,7 @@ func upstreamSize(u *config.Upstream) UpstreamSize {
 }
 
 func passesVariables(l *config.Location) bool {
-	return l.ProxyPass != nil && l.ProxyPass.Variables || slices.ContainsFunc(l.Nested, passesVariables)
+	return l.ProxyPass != nil && l.ProxyPass.Variables || slices.ContainsFunc(l.Inner(), passesVariables)
 }
 
 // shardsOf is worker_processes, or for auto the cores this process may use.

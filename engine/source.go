@@ -54,11 +54,12 @@ func (e *engine) Info() admin.Info {
 	info := admin.Info{
 		Version: e.opt.Version, Pid: os.Getpid(), StartTime: e.started, Shards: len(e.shards),
 		SessionsMax: e.budget.sessionsMax * len(e.shards), FdsMax: int(e.budget.fds), ConfigPath: e.opt.ConfigPath,
-		Draining: e.draining.Load(), StateNames: shard.StateNames(),
+		Draining: e.draining.Load(), StateNames: shard.StateNames(), Limits: e.limitInfos(),
 	}
 	if e.handshakes != nil {
 		info.HandshakesActive, info.HandshakesQueued, _ = e.handshakes.Stats()
 	}
+	info.Resolver = resolverStats(e.built.Snapshot)
 	nowMs := shard.NowMs()
 	groups := map[string]*upstream.Group{}
 	for _, g := range e.built.Snapshot.Groups {

@@ -2,14 +2,10 @@ package engine
 
 import (
 	"errors"
-	"fmt"
-	"slices"
 
 	"holdfast/config"
-	"holdfast/limit"
 	"holdfast/route"
 	"holdfast/shard"
-	"holdfast/upstream"
 )
 
 // streamGroup is what the name of a stream's group begins with, so that its peers are not
@@ -27,22 +23,6 @@ func CheckStreamText(names []string) func(text string) error {
 	return func(text string) error {
 		_, err := c.Compile(text)
 		return err
-	}
-}
-
-// streamUpstreams appends the groups of stream to those of http.
-func (b *builder) streamUpstreams() {
-	for _, u := range b.cfg.Stream.Upstreams {
-		spec := groupSpec(u)
-		spec.Name = streamGroup + u.Name
-		g, err := upstream.NewGroup(b.registry, spec)
-		if err != nil {
-			b.fail(u.Position, err)
-			g = &upstream.Group{}
-		}
-		b.groups[u] = len(b.sn.Groups)
-		b.sn.Groups = append(b.sn.Groups, g)
-		b.sn.StreamGroupByName[u.Name] = g
 	}
 }
 
@@ -81,7 +61,9 @@ func (b *builder) streamServer(s *config.Server) *route.StreamServer {
 		}
 	}
 	for _, l := range set.AccessLogs {
-		r.Logs = append(r.Logs, route.StreamLogRef{File: b.logFile(l.Path), Log: b.streamLog(l.Format)})
+		r.Logs = append(r.Logs, route.StreamLogRef{
+			File: b.logFile(logTarget{LogTarget: l.LogTarget}), Log: b.streamLog(l.Format), If: b.condition(b.stream, &l),
+		})
 	}
 	if ret := s.Stream.Return; ret != nil {
 		text, err := b.stream.Compile(ret.Text)
@@ -108,8 +90,9 @@ func (b *builder) streamProxy(pass *config.ProxyPass, set *config.Settings) *rou
 		proxy.Group = b.groups[pass.Upstream]
 	}
 	proxy.TLS = b.streamTLS(pass, set)
+	proxy.Resolver = b.resolver(&set.Resolver)
 	spec := route.StreamProxySpec{
-		Target: pass.Text, Dynamic: pass.Variables, Bind: st.Bind.Text,
+		Target: pass.Text, Dynamic: pass.Variables, Bind: st.Bind.Addrs, BindTransparent: st.Bind.Transparent,
 		Download: st.DownloadRate.Text, Upload: st.UploadRate.Text,
 	}
 	compiled, err := b.stream.NewStreamProxy(&spec, proxy)
@@ -121,7 +104,12 @@ func (b *builder) streamProxy(pass *config.ProxyPass, set *config.Settings) *rou
 
 // streamBad is where the text stands that does not compile.
 func (b *builder) streamBad(pass *config.ProxyPass, st *config.StreamSettings) config.Position {
-	for _, t := range []config.Text{st.Bind, st.DownloadRate, st.UploadRate} {
+	for _, addr := range st.Bind.Addrs {
+		if _, err := b.stream.Compile(addr); err != nil {
+			return st.Bind.Position
+		}
+	}
+	for _, t := range []config.Text{st.DownloadRate, st.UploadRate} {
 		if _, err := b.stream.Compile(t.Text); err != nil {
 			return t.Position
 		}
@@ -152,6 +140,7 @@ func (b *builder) streamPolicy(s *config.Server) uint16 {
 		LingerReadMs:    ms(set.LingeringTimeout),
 		DeadPeers:       set.Proxy.SocketKeepalive,
 		EndsAtFin:       !set.Stream.HalfClose,
+		Errors:          b.errorTargets(set.ErrorLogs),
 	})
 	if !ok {
 		b.fail(s.Position, errors.New("more than 65,536 different sets of tunnel settings have been in use since the start"))
@@ -164,40 +153,4 @@ func accessRules(rules []config.AccessRule) (compiled []route.AccessRule) {
 		compiled = append(compiled, route.AccessRule{Allow: r.Allow, All: r.All, Unix: r.Unix, Prefix: r.Prefix})
 	}
 	return compiled
-}
-
-// zones opens the tables of limit_conn_zone.
-func (b *builder) zones(open *limit.Zones) {
-	for _, z := range b.cfg.LimitZones {
-		zone, err := open.Open(z.Name, z.Size)
-		if err != nil {
-			b.fail(z.Position, err)
-		}
-		b.sn.Zones = append(b.sn.Zones, zone)
-	}
-}
-
-// limits compiles the limit_conn of a level with the compiler of its context.
-func (b *builder) limits(c *route.Compiler, set *config.LimitSettings, stream bool) route.Limits {
-	if len(set.Conns) == 0 {
-		return route.Limits{}
-	}
-	r := route.Limits{
-		ConnStatus: set.ConnStatus, ConnLogLevel: uint8(set.ConnLogLevel), ConnDryRun: set.ConnDryRun,
-	}
-	for _, conn := range set.Conns {
-		zone := slices.IndexFunc(b.cfg.LimitZones, func(z *config.LimitZone) bool {
-			return z.Name == conn.Zone && z.Stream == stream
-		})
-		if zone < 0 {
-			b.fail(conn.Position, fmt.Errorf("unknown \"limit_conn\" zone %q", conn.Zone))
-			continue
-		}
-		one, err := c.NewLimitConn(zone, uint32(conn.Max), b.cfg.LimitZones[zone].Key)
-		if err != nil {
-			b.fail(b.cfg.LimitZones[zone].Position, err)
-		}
-		r.Conns = append(r.Conns, one)
-	}
-	return r
 }

@@ -1,150 +1,61 @@
 package limit
 
-import (
-	"sync"
+// KeyMax is the longest key of a Zone in bytes.
+const KeyMax = 255
 
-	"github.com/cespare/xxhash/v2"
-)
+// connOverhead is what nginx takes for a key beside its bytes.
+const connOverhead = 36
 
-const (
-	// KeyMax is the longest key in bytes.
-	KeyMax = 255
-
-	partBits  = 6
-	partCount = 1 << partBits
-	// entryCost is what an entry counts as beside its key, in bytes, so that a size of nginx's
-	// holds about as many entries here: there an address takes 64 bytes or 128.
-	entryCost = 56
-	slotBits  = 28
-	slotsMax  = 1 << slotBits
-	none      = ^uint32(0)
-)
-
-// Zone is a table of counts by key. It belongs to the Zones that opened it and is safe for
-// every shard at once. An entry lives while its count is above zero.
+// Zone is a table of counts by key (limit_conn_zone). It belongs to the Zones that opened it
+// and is safe for every shard at once. An entry lives while its count is above zero: nothing
+// is given up for a new key.
 type Zone struct {
-	name  string
-	size  int64
+	Stats Stats
+
+	identity
 	id    uint32
-	parts [partCount]part
+	parts parts
 }
 
-// part is one of the tables that a zone is made of: a key is in the part that its hash says.
-type part struct {
-	mu      sync.Mutex
-	heads   []uint32 // chains of entries by hash; the length is a power of two
-	entries []entry
-	keys    [][]byte // by entry; a freed entry keeps its key's memory
-	free    uint32   // the first of a chain of free entries
-	used    int      // entries in use
-	bytes   int64    // what the entries in use count as
-	most    int64
-	_       [24]byte // parts don't share cache lines
-}
+// Taken is what came of the wish to count one more.
+type Taken uint8
 
-// entry is a key's count, or free if the count is 0.
-type entry struct {
-	hash  uint64
-	next  uint32
-	count uint32
-}
+// The values of Taken.
+const (
+	Counted Taken = iota // it is counted
+	Reached              // its key has its limit already
+	Full                 // the key is new, and there is no room for it
+)
 
-func newZone(id uint32, name string, size int64) *Zone {
-	z := &Zone{name: name, size: size, id: id}
-	for i := range z.parts {
-		p := &z.parts[i]
-		p.free, p.most = none, size/partCount
-		p.heads = emptyHeads(8)
-	}
-	return z
-}
-
-func emptyHeads(n int) []uint32 {
-	heads := make([]uint32, n)
-	for i := range heads {
-		heads[i] = none
-	}
-	return heads
-}
-
-// Acquire counts one more for key, whose bytes are copied. ok is false, and nothing is
-// counted, if the key has limit already, or if it is new and the table is full, as in nginx.
-// A key must have 1 to KeyMax bytes; others are refused.
-func (z *Zone) Acquire(key []byte, limit uint32) (ref Ref, ok bool) {
+// Acquire counts one more for key, whose bytes are copied. Unless that is Counted nothing is
+// counted. A key must have 1 to KeyMax bytes; others are refused as Full.
+func (z *Zone) Acquire(key []byte, limit uint32) (Ref, Taken) {
 	if len(key) == 0 || len(key) > KeyMax {
-		return 0, false
+		return 0, Full
 	}
-	hash := xxhash.Sum64(key)
-	number := uint32(hash & (partCount - 1))
+	hash := hashOf(key)
+	number := z.parts.of(hash)
 	p := &z.parts[number]
 	p.mu.Lock()
-	at, ok := p.acquire(key, hash, limit)
+	at, taken := p.acquire(key, hash, limit)
 	p.mu.Unlock()
-	if !ok {
-		return 0, false
+	if taken != Counted {
+		return 0, taken
 	}
-	return newRef(z.id, number, at), true
+	return newRef(z.id, number, at), Counted
 }
 
-func (p *part) acquire(key []byte, hash uint64, limit uint32) (at uint32, ok bool) {
-	if at = p.find(key, hash); at != none {
-		e := &p.entries[at]
-		if e.count >= limit {
-			return 0, false
-		}
-		e.count++
-		return at, true
+func (t *table) acquire(key []byte, hash uint64, limit uint32) (at uint32, taken Taken) {
+	switch at = t.find(key, hash); {
+	case at != none && t.entries[at].count >= limit, limit == 0:
+		return none, Reached
+	case at == none && !t.fits(key):
+		return none, Full
+	case at == none:
+		at = t.add(key, hash)
 	}
-	cost := int64(len(key) + entryCost)
-	if limit == 0 || p.bytes+cost > p.most || p.used >= slotsMax {
-		return 0, false
-	}
-	at = p.add(key, hash)
-	p.bytes += cost
-	return at, true
-}
-
-func (p *part) head(hash uint64) *uint32 { return &p.heads[hash>>partBits&uint64(len(p.heads)-1)] }
-
-func (p *part) find(key []byte, hash uint64) uint32 {
-	for at := *p.head(hash); at != none; at = p.entries[at].next {
-		if p.entries[at].hash == hash && string(p.keys[at]) == string(key) {
-			return at
-		}
-	}
-	return none
-}
-
-// add makes an entry with the count 1.
-func (p *part) add(key []byte, hash uint64) (at uint32) {
-	if p.used == len(p.heads) {
-		p.grow()
-	}
-	if at = p.free; at != none {
-		p.free = p.entries[at].next
-	} else {
-		at = uint32(len(p.entries))
-		p.entries = append(p.entries, entry{})
-		p.keys = append(p.keys, nil)
-	}
-	p.keys[at] = append(p.keys[at][:0], key...)
-	head := p.head(hash)
-	p.entries[at] = entry{hash: hash, next: *head, count: 1}
-	*head = at
-	p.used++
-	return at
-}
-
-// grow doubles the chains.
-func (p *part) grow() {
-	p.heads = emptyHeads(2 * len(p.heads))
-	for at := range p.entries {
-		e := &p.entries[at]
-		if e.count > 0 {
-			head := p.head(e.hash)
-			e.next, *head = *head, uint32(at)
-		}
-	}
+	t.entries[at].count++
+	return at, Counted
 }
 
 func (z *Zone) release(number, at uint32) {
@@ -152,31 +63,11 @@ func (z *Zone) release(number, at uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := &p.entries[at]
-	if e.count--; e.count > 0 {
-		return
+	if e.count--; e.count == 0 {
+		p.remove(at)
 	}
-	link := p.head(e.hash)
-	for *link != at {
-		link = &p.entries[*link].next
-	}
-	*link = e.next
-	p.bytes -= int64(len(p.keys[at]) + entryCost)
-	e.next, p.free = p.free, at
-	p.used--
 }
 
 // Len is the number of keys in the table. It takes every lock in turn: not for a shard's
 // thread.
-func (z *Zone) Len() int {
-	n := 0
-	for i := range z.parts {
-		p := &z.parts[i]
-		p.mu.Lock()
-		n += p.used
-		p.mu.Unlock()
-	}
-	return n
-}
-
-// Name is the zone's name.
-func (z *Zone) Name() string { return z.name }
+func (z *Zone) Len() int { return z.parts.used() }

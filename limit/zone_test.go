@@ -12,7 +12,7 @@ import (
 
 func open(t *testing.T, zs *limit.Zones, name string, size int64) *limit.Zone {
 	t.Helper()
-	z, err := zs.Open(name, size)
+	z, err := zs.Open(name, "$key", size)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,21 +24,21 @@ func TestAcquireCountsUpToTheLimit(t *testing.T) {
 	z := open(t, &zs, "addr", 1<<20)
 	var refs []limit.Ref
 	for range 3 {
-		ref, ok := z.Acquire([]byte("a"), 3)
-		if !ok || ref == 0 {
-			t.Fatalf("refused below the limit: %v %v", ref, ok)
+		ref, taken := z.Acquire([]byte("a"), 3)
+		if taken != limit.Counted || ref == 0 {
+			t.Fatalf("refused below the limit: %v %v", ref, taken)
 		}
 		refs = append(refs, ref)
 	}
-	if ref, ok := z.Acquire([]byte("a"), 3); ok || ref != 0 {
-		t.Fatalf("taken above the limit: %v %v", ref, ok)
+	if ref, taken := z.Acquire([]byte("a"), 3); taken != limit.Reached || ref != 0 {
+		t.Fatalf("taken above the limit: %v %v", ref, taken)
 	}
-	other, ok := z.Acquire([]byte("b"), 1)
-	if !ok || z.Len() != 2 {
-		t.Fatalf("another key: %v, %d keys", ok, z.Len())
+	other, taken := z.Acquire([]byte("b"), 1)
+	if taken != limit.Counted || z.Len() != 2 {
+		t.Fatalf("another key: %v, %d keys", taken, z.Len())
 	}
 	zs.Release(refs[1])
-	if _, ok := z.Acquire([]byte("a"), 3); !ok {
+	if _, taken := z.Acquire([]byte("a"), 3); taken != limit.Counted {
 		t.Fatal("refused after a release")
 	}
 	zs.Release(refs[0])
@@ -54,16 +54,16 @@ func TestAcquireCountsUpToTheLimit(t *testing.T) {
 func TestKeysThatAreNotCounted(t *testing.T) {
 	var zs limit.Zones
 	z := open(t, &zs, "z", 1<<20)
-	if _, ok := z.Acquire(nil, 1); ok {
+	if _, taken := z.Acquire(nil, 1); taken == limit.Counted {
 		t.Error("an empty key was counted")
 	}
-	if _, ok := z.Acquire(make([]byte, limit.KeyMax+1), 1); ok {
+	if _, taken := z.Acquire(make([]byte, limit.KeyMax+1), 1); taken == limit.Counted {
 		t.Error("a key too long was counted")
 	}
-	if _, ok := z.Acquire(make([]byte, limit.KeyMax), 1); !ok {
+	if _, taken := z.Acquire(make([]byte, limit.KeyMax), 1); taken != limit.Counted {
 		t.Error("the longest key was refused")
 	}
-	if _, ok := z.Acquire([]byte("x"), 0); ok {
+	if _, taken := z.Acquire([]byte("x"), 0); taken == limit.Counted {
 		t.Error("the limit 0 let one in")
 	}
 }
@@ -77,19 +77,22 @@ func TestFull(t *testing.T) {
 	refused := ""
 	for i := range 5000 {
 		key := fmt.Sprintf("%08d", i)
-		ref, ok := z.Acquire([]byte(key), 9)
-		if !ok {
+		ref, taken := z.Acquire([]byte(key), 9)
+		if taken != limit.Counted {
+			if taken != limit.Full {
+				t.Fatalf("%s: %v", key, taken)
+			}
 			refused = key
 			continue
 		}
 		refs[key] = ref
 	}
-	if n := z.Len(); n < 400 || n > 512 || n != len(refs) {
+	if n := z.Len(); n != 448 || n != len(refs) { // seven pages of 64 bytes each
 		t.Fatalf("%d keys in 32 KiB, %d of them held", n, len(refs))
 	}
 	for key, ref := range refs {
-		again, ok := z.Acquire([]byte(key), 9)
-		if !ok {
+		again, taken := z.Acquire([]byte(key), 9)
+		if taken != limit.Counted {
 			t.Fatalf("%s: a known key was refused by the full table", key)
 		}
 		zs.Release(again)
@@ -98,7 +101,7 @@ func TestFull(t *testing.T) {
 	if z.Len() != 0 {
 		t.Fatalf("%d keys are left", z.Len())
 	}
-	if _, ok := z.Acquire([]byte(refused), 9); !ok {
+	if _, taken := z.Acquire([]byte(refused), 9); taken != limit.Counted {
 		t.Error("the table is empty and refuses")
 	}
 }
@@ -108,14 +111,14 @@ func TestFull(t *testing.T) {
 func TestOpenKeepsCounts(t *testing.T) {
 	var zs limit.Zones
 	ref, _ := open(t, &zs, "z", 1<<20).Acquire([]byte("k"), 1)
-	if _, ok := open(t, &zs, "z", 1<<20).Acquire([]byte("k"), 1); ok {
+	if _, taken := open(t, &zs, "z", 1<<20).Acquire([]byte("k"), 1); taken == limit.Counted {
 		t.Error("the count was lost")
 	}
-	if _, ok := open(t, &zs, "z", 2<<20).Acquire([]byte("k"), 1); !ok {
+	if _, taken := open(t, &zs, "z", 2<<20).Acquire([]byte("k"), 1); taken != limit.Counted {
 		t.Error("a table of another size shares its counts")
 	}
 	zs.Release(ref)
-	if _, ok := open(t, &zs, "z", 1<<20).Acquire([]byte("k"), 1); !ok {
+	if _, taken := open(t, &zs, "z", 1<<20).Acquire([]byte("k"), 1); taken != limit.Counted {
 		t.Error("the release went to another table")
 	}
 }
@@ -145,7 +148,7 @@ func TestManyGoroutines(t *testing.T) {
 			}
 			for range rounds {
 				key := random.IntN(keys)
-				if ref, ok := z.Acquire(fmt.Appendf(nil, "key %d", key), most); ok {
+				if ref, taken := z.Acquire(fmt.Appendf(nil, "key %d", key), most); taken == limit.Counted {
 					if n := held[key].Add(1); n > most {
 						t.Errorf("key %d is held %d times", key, n)
 					}

@@ -2,7 +2,7 @@ package observe
 
 // StateCount is the number of session states a gauge array holds; shard/state.go
 // checks at compile time that it has no more.
-const StateCount = 19
+const StateCount = 20
 
 // Outcome is how an upgrade request ended.
 type Outcome uint8
@@ -84,7 +84,7 @@ type Counters struct {
 	HTTPBytesUp     uint64 // bytes written to upstreams outside tunnels
 	HTTPBytesDown   uint64 // bytes written to clients outside tunnels
 
-	Limited uint64 // requests and connections refused by limit_conn
+	Limited uint64 // requests and connections refused by limit_req and limit_conn
 
 	UpstreamConnects     uint64 // connections begun towards upstreams
 	UpstreamConnectFails uint64

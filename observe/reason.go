@@ -30,6 +30,7 @@ const (
 	ReasonEvicted                      // an idle connection gave way to a new one
 	ReasonTLS                          // the TLS handshake failed, or the side broke TLS
 	ReasonHandshakeTimeout             // ssl_handshake_timeout, proxy_protocol_timeout or preread_timeout
+	ReasonPeerRemoved                  // the upstream's peer left its group (tunnels drain, tunnels close)
 	reasonCount
 )
 
@@ -59,6 +60,7 @@ var reasonNames = [...]string{
 	ReasonEvicted:          "evicted",
 	ReasonTLS:              "tls_error",
 	ReasonHandshakeTimeout: "handshake_timeout",
+	ReasonPeerRemoved:      "peer_removed",
 }
 
 // String is the name used in logs and metric labels.

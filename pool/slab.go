@@ -130,6 +130,9 @@ func (s *Slab[T]) keepOneEmpty(ci int) {
 	s.spare = low + 1
 }
 
+// Slots is a bound of the slots in use: none has this number or a higher one.
+func (s *Slab[T]) Slots() int { return len(s.chunks) << chunkBits }
+
 // Len is the number of live records.
 func (s *Slab[T]) Len() int { return s.live }
 

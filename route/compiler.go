@@ -30,8 +30,10 @@ type Compiler struct {
 	usesSent bool
 	// sets are the variables of set directives by their slot; stream says that the texts
 	// are those of the stream context.
-	sets   map[string]int
-	stream bool
+	sets map[string]int
+	// assigned are the variables of set directives of http by their slot.
+	assigned map[string]int
+	stream   bool
 }
 
 // CompileError says why a text, pattern or specification was refused.
@@ -138,10 +140,10 @@ func isNameByte(c byte) bool {
 // isTokenByte reports whether c may stand in a field's name (RFC 9110 section 5.6.2).
 func isTokenByte(c byte) bool { return isNameByte(c) || strings.IndexByte("!#$%&'*+-.^`|~", c) >= 0 }
 
-// variable is the part that renders $name; name is in lower case.
-func (c *Compiler) variable(name string) (part, error) {
+// defined is variable for what is no set directive's.
+func (c *Compiler) defined(name string) (part, error) {
 	if len(name) == 1 && isGroupDigit(name[0]) {
-		return part{render: varGroup, arg: varArg{index: int(name[0] - '0')}}, nil
+		return part{render: varGroup, arg: varArg{index: int(name[0] - '0'), group: true}}, nil
 	}
 	switch name {
 	case "pid":
@@ -156,7 +158,7 @@ func (c *Compiler) variable(name string) (part, error) {
 			return p, nil
 		}
 	} else if render, ok := fixedVariables[name]; ok {
-		return part{render: render}, nil
+		return part{render: render, arg: varArg{hole: tunnelHoles[name]}}, nil
 	}
 	if p, found, err := vectorVariable(name); found {
 		return p, err
@@ -199,6 +201,9 @@ func (c *Compiler) unknownVariable(name string) error {
 		for known := range c.captures {
 			yield(known)
 		}
+		for known := range c.assigned {
+			yield(known)
+		}
 	})
 	if near != "" {
 		err.Hint = `did you mean "$` + near + `"?`
@@ -234,12 +239,16 @@ func (c *Compiler) checkNewName(name string) error {
 		fixed = own || fixed && isShared(name)
 	}
 	if fixed || name == "pid" || name == "hostname" || name == "nginx_version" {
-		return &CompileError{
-			Text: `the variable "$` + name + `" is built in and cannot be defined again`,
-			Hint: "choose another name",
-		}
+		return builtIn(name)
 	}
 	return nil
+}
+
+func builtIn(name string) error {
+	return &CompileError{
+		Text: `the variable "$` + name + `" is built in and cannot be defined again`,
+		Hint: "choose another name",
+	}
 }
 
 // regex compiles a pattern in the syntax of package regexp. Its named groups must be

@@ -72,8 +72,15 @@ type Env struct {
 	// Completed says that the response was sent to its end ($request_completion).
 	Completed bool
 
+	// LimitReqStatus and LimitConnStatus are what became of the request at limit_req and
+	// limit_conn; LimitRate is what takes the place of limit_rate.
+	LimitReqStatus  LimitStatus
+	LimitConnStatus LimitStatus
+	LimitRate       RateSetting
+
 	// UpstreamAddr is the peer last tried, "address:port" or "unix:path"; empty
-	// while no upstream was asked, and then all $upstream_ variables are absent.
+	// while no upstream was asked, and then all $upstream_ variables are absent. BeginTry
+	// sets it; the tries before are in the variables' lists too.
 	UpstreamAddr string
 	// UpstreamStatus is its response's status; 0 if it has not answered.
 	UpstreamStatus int
@@ -84,7 +91,7 @@ type Env struct {
 	UpstreamHeaderMs   int64
 	UpstreamResponseMs int64
 	// UpstreamBytesSent and UpstreamBytesReceived count bytes on the upstream
-	// connection, UpstreamResponseLength those of the response's body.
+	// connections of all tries, UpstreamResponseLength those of the response's body.
 	UpstreamBytesSent      int64
 	UpstreamBytesReceived  int64
 	UpstreamResponseLength int64
@@ -101,6 +108,9 @@ type Env struct {
 	// not go upstream any more either.
 	moved, internal bool
 
+	rewritten rewriteEnv
+	tries     tries
+
 	real realAddr
 
 	// target is where a proxy_pass with variables leads, once Resolve was called.
@@ -112,8 +122,11 @@ type Env struct {
 	// challenge is a line for the heads of answers (Auth.Challenge); nil for none.
 	challenge []byte
 
+	carried carriedFields // of the response with X-Accel-Redirect
+
 	ranges   []byteRange // of the file that JudgeFile judged
 	captures captures
+	link     linkState
 	maps     []mapResult
 	arena    []byte
 	buffers  [][]byte
@@ -135,6 +148,8 @@ func (e *Env) Reset() {
 		ranges:             e.ranges[:0],
 		clock:              e.clock,
 		Stream:             e.Stream.reset(),
+		rewritten:          e.rewritten.reset(),
+		tries:              e.tries.reset(),
 		UpstreamConnectMs:  -1,
 		UpstreamHeaderMs:   -1,
 		UpstreamResponseMs: -1,

@@ -135,5 +135,5 @@ func (e *Env) SetInternal(target []byte) {
 	e.arena = append(e.arena, args...)
 	e.URI = e.arena[at:middle:middle]
 	e.Args = e.arena[middle:len(e.arena):len(e.arena)]
-	e.moved, e.internal = true, true
+	e.moved, e.internal, e.rewritten.whole = true, true, false
 }

@@ -56,7 +56,8 @@ func AppendFileHead(dst []byte, e *Env, f File, a FileAnswer, form ReplyForm) []
 		dst = f.appendETag(dst)
 		dst = append(dst, "\r\n"...)
 	}
-	if status == 200 && s != nil && s.MaxRanges != 0 {
+	dst = e.appendCarried(dst, true)
+	if status == 200 && s != nil && s.MaxRanges != 0 && len(e.carried.rangeLine) == 0 {
 		dst = append(dst, "Accept-Ranges: bytes\r\n"...)
 	}
 	if dst = append(dst, e.challenge...); status == 401 {

@@ -6,7 +6,7 @@ import "holdfast/httpparse"
 // those of the request stay. As with SetInternal, RawTarget no longer goes upstream.
 func (e *Env) SetPath(uri []byte) {
 	e.SetTried(uri)
-	e.internal = true
+	e.internal, e.rewritten.whole = true, false
 }
 
 // SetTried makes uri, which is copied, the path of the request for its own location

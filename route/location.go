@@ -48,6 +48,10 @@ type Location struct {
 	Return     *Return
 	// Rewrite runs before anything else of the location; nil for nothing (set, if, rewrite, return, break).
 	Rewrite *Rewrite
+	// Except is for requests with other methods than it names; nil without limit_except.
+	Except *Except
+	// Handler answers before Proxy and Static do.
+	Handler Handler
 	// Static has the folder, index and try_files; nil only in tests.
 	Static *Static
 	// TryElse is what happens if no file of try_files is there; nil without try_files.
@@ -155,6 +159,11 @@ func (c *Compiler) prepare(location *Location, spec *LocationSpec) (err error) {
 	location.Name = spec.Pattern
 	if m := spec.Modifier.String(); m != "" {
 		location.Name = m + " " + spec.Pattern
+	}
+	location.Rewrite.place(location)
+	if location.Except != nil {
+		except := location.Except.location
+		except.Name, except.pattern, except.modifier = location.Name, location.pattern, location.modifier
 	}
 	location.nested, err = c.newLevel(spec.Nested)
 	return err

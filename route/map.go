@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// MapSpec is a map block as read from the configuration.
+// MapSpec is a map, geo or split_clients block as read from the configuration.
 type MapSpec struct {
-	// Source is the text whose value is looked up, with variables.
+	// Source is the text whose value is looked up, with variables. Of a geo it is empty where
+	// the client's address is looked up.
 	Source string
 	// Name is the variable's name without "$".
 	Name string
@@ -20,6 +21,10 @@ type MapSpec struct {
 	Hostnames bool
 	// Volatile says that the value is looked up anew each time.
 	Volatile bool
+
+	// Geo is set for a geo, Split for a split_clients; then nothing between Name and here is.
+	Geo   *GeoSpec
+	Split []SplitShare
 }
 
 // MapEntry is one line of a map.
@@ -53,11 +58,17 @@ type mapTable struct {
 	fallback mapValue
 	plain    hostnames[*mapValue]
 	regexes  []mapRegex
+	sorts    sorter // of geo and split_clients; nil for a map
 	index    int
 	masks    bool
 	volatile bool
 	depends  []*mapTable
 	late     bool // uses a variable that is known when a session ends only
+}
+
+// sorter finds the value for a source in its own way.
+type sorter interface {
+	find(e *Env, source []byte) *mapValue
 }
 
 type mapRegex struct {
@@ -78,7 +89,7 @@ type mapResult struct {
 	set   bool
 }
 
-// DefineMaps makes the variables of all map blocks known, in the order of the
+// DefineMaps makes the variables of all map, geo and split_clients blocks known, in the order of the
 // configuration, and returns what is wrong with them. Maps may use each other, but
 // not themselves in a circle. Where two define the same variable, the later counts,
 // as in nginx.
@@ -127,6 +138,12 @@ func (c *Compiler) fillMap(m *mapTable, spec *MapSpec) (problems []*MapError) {
 		complain(-1, err)
 	}
 	m.addDependencies(m.source)
+	switch {
+	case spec.Geo != nil:
+		m.sorts = newGeo(spec.Geo, spec.Source != "")
+	case spec.Split != nil:
+		m.sorts = newSplit(spec.Split)
+	}
 	if m.fallback, err = c.mapValue(m, spec.Default); err != nil {
 		complain(-1, err)
 	}
@@ -244,6 +261,9 @@ func (m *mapTable) choose(e *Env) *mapValue {
 }
 
 func (m *mapTable) lookUp(e *Env, source []byte) *mapValue {
+	if m.sorts != nil {
+		return m.sorts.find(e, source)
+	}
 	if m.masks && len(source) > 0 && source[len(source)-1] == '.' {
 		source = source[:len(source)-1]
 	}

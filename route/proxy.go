@@ -31,6 +31,7 @@ type Proxy struct {
 	replaced int      // bytes of $uri that uri stands for
 	request  requestRecipe
 	response responseRecipe
+	form     proxyForm
 }
 
 // ProxySpec is a proxy_pass and what belongs to it, for Compiler.NewProxy.
@@ -48,8 +49,28 @@ type ProxySpec struct {
 	SetHeaders []SetHeader
 	// HideHeaders and PassHeaders are the names of proxy_hide_header and proxy_pass_header.
 	HideHeaders, PassHeaders []string
-	// RedirectOff leaves Location and Refresh alone (proxy_redirect off).
+	// Redirects are the replacements in Location and Refresh, in the order written
+	// (proxy_redirect). None means that of the URL by the location's prefix, where the URL has
+	// no variables, unless RedirectOff says that nothing is replaced.
+	Redirects   []Replacement
 	RedirectOff bool
+	// CookieDomains, CookiePaths and CookieFlags are what is changed in Set-Cookie
+	// (proxy_cookie_domain, proxy_cookie_path, proxy_cookie_flags).
+	CookieDomains, CookiePaths []Replacement
+	CookieFlags                []CookieFlags
+	// Ignored are the fields of responses that are not obeyed (proxy_ignore_headers).
+	Ignored IgnoredFields
+	// Method takes the place of the client's; empty for none (proxy_method).
+	Method string
+	// SetBody takes the place of the client's body (proxy_set_body); nil for none.
+	SetBody *string
+	// DropBody and DropFields keep the client's body and fields from the upstream
+	// (proxy_pass_request_body, proxy_pass_request_headers off).
+	DropBody, DropFields bool
+	// Bind are the addresses of proxy_bind; none means any.
+	Bind []string
+	// BindTransparent allows addresses that are not this machine's.
+	BindTransparent bool
 	// ProxyProtocol is the version of the PROXY protocol's header to send, 0: none.
 	ProxyProtocol uint8
 }
@@ -92,13 +113,13 @@ func (c *Compiler) NewProxy(spec *ProxySpec) (*Proxy, error) {
 	if p.request, err = c.newRequestRecipe(spec.SetHeaders); err != nil {
 		return nil, err
 	}
-	p.response = newResponseRecipe(spec)
-	if !p.dynamic && !spec.RedirectOff {
-		p.response.redirectFrom, p.response.redirectTo = spec.URL, spec.Pattern
-		if p.uri == "" {
-			p.response.redirectFrom, p.response.redirectTo = spec.URL+"/", "/"
-		}
+	if err = c.newProxyForm(p, spec); err != nil {
+		return nil, err
 	}
+	if p.response, err = c.newResponseRecipe(spec); err != nil {
+		return nil, err
+	}
+	p.addDefaultRedirects(spec)
 	return p, nil
 }
 

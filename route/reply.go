@@ -115,7 +115,7 @@ func appendRedirect(dst []byte, e *Env, status int, url []byte, form ReplyForm) 
 	location := e.borrow()
 	if len(url) > 0 {
 		location = append(location, "Location: "...)
-		if url[0] == '/' {
+		if url[0] == '/' && e.absoluteRedirect() {
 			location = appendOrigin(location, e)
 		}
 		location = appendCleanURI(location, url)
@@ -123,35 +123,6 @@ func appendRedirect(dst []byte, e *Env, status int, url []byte, form ReplyForm) 
 	}
 	dst = appendPage(dst, e, status, location, form)
 	e.giveBack(location)
-	return dst
-}
-
-// appendOrigin appends scheme, host and port as nginx makes a redirect absolute: the
-// requested host, else our address, and the port of our address unless it is 80, or 443
-// with TLS (server_name_in_redirect off, port_in_redirect on).
-func appendOrigin(dst []byte, e *Env) []byte {
-	dst = append(dst, e.scheme()...)
-	dst = append(dst, "://"...)
-	switch {
-	case len(e.Host) > 0:
-		dst = append(dst, e.Host...)
-	case e.Local.Addr().Is6():
-		dst = append(dst, '[')
-		dst = e.Local.Addr().AppendTo(dst)
-		dst = append(dst, ']')
-	case e.Local.IsValid():
-		dst = e.Local.Addr().AppendTo(dst)
-	default:
-		dst = append(dst, "localhost"...)
-	}
-	usual := uint16(80)
-	if e.TLS != nil {
-		usual = 443
-	}
-	if port := e.Local.Port(); port != 0 && port != usual {
-		dst = append(dst, ':')
-		dst = strconv.AppendUint(dst, uint64(port), 10)
-	}
 	return dst
 }
 
@@ -180,6 +151,7 @@ func appendReplyEnd(dst []byte, e *Env, status int, form ReplyForm) []byte {
 	if dst = append(dst, e.challenge...); status == 401 {
 		dst = appendChallenge(dst, e)
 	}
+	dst = e.appendCarried(dst, status < 300)
 	if status == 426 {
 		dst = append(dst, webSocketWanted...)
 	}

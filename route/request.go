@@ -3,6 +3,7 @@ package route
 import (
 	"bytes"
 	"strconv"
+	"strings"
 
 	"holdfast/httpparse"
 )
@@ -16,6 +17,7 @@ type requestRecipe struct {
 	te         option
 	expect     option
 	trailer    bool     // set has a Trailer
+	noLength   bool     // a request without a body has no Content-Length
 	drop       fieldSet // the client's fields that do not go on
 }
 
@@ -60,6 +62,8 @@ type RequestSent struct {
 	Expect bool
 	// Minor is the minor version in the request line.
 	Minor uint8
+	// Method is the method in the request line: it decides whether the response has a body.
+	Method httpparse.MethodID
 }
 
 // newRequestRecipe compiles proxy_set_header.
@@ -74,6 +78,10 @@ func (c *Compiler) newRequestRecipe(headers []SetHeader) (requestRecipe, error) 
 	host := false
 	for i := range headers {
 		h := &headers[i]
+		if emptyLength(h.Name, h.Value) {
+			r.noLength = r.noLength || h.Value == "" && strings.EqualFold(h.Name, "content-length")
+			continue
+		}
 		value, err := c.Compile(h.Value)
 		if err == nil {
 			err = checkFieldName("proxy_set_header", h.Name)
@@ -123,7 +131,7 @@ func (p *Proxy) AppendRequest(dst []byte, e *Env, form RequestForm) ([]byte, Req
 	if len(protocols) > 0 {
 		sent.Upgrade, sent.Minor = true, 1
 	}
-	dst = appendMethod(dst, e, form.Get)
+	dst, sent.Method = p.appendMethod(dst, e, form.Get, sent.Upgrade)
 	dst = append(dst, ' ')
 	dst = p.appendURI(dst, e, form.Get)
 	dst = append(dst, ' ', 'H', 'T', 'T', 'P', '/', '1', '.', '0'+sent.Minor, '\r', '\n')
@@ -151,7 +159,9 @@ func (p *Proxy) AppendRequest(dst []byte, e *Env, form RequestForm) ([]byte, Req
 		dst, sent.Close = p.appendConnection(dst, e, form.Keepalive, te)
 	}
 	e.giveBack(protocols)
-	dst = appendFraming(dst, form.Framing)
+	if form.Framing.Length > 0 || !p.request.noLength || form.Framing.Kind != httpparse.BodyLength {
+		dst = appendFraming(dst, form.Framing)
+	}
 	dst, sent.Expect = p.appendExpect(dst, e, form.Expect && sent.Minor > 0)
 	dst = p.appendClientFields(dst, e, &form, h2c)
 	return append(dst, "\r\n"...), sent
@@ -174,14 +184,6 @@ func (p *Proxy) appendHost(dst []byte, e *Env, minor uint8) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// appendMethod writes the client's method, or GET where the request has become one.
-func appendMethod(dst []byte, e *Env, get bool) []byte {
-	if get && e.Req.MethodID != httpparse.MethodHead {
-		return append(dst, "GET"...)
-	}
-	return append(dst, e.Req.Method.Of(e.Head)...)
-}
-
 // appendURI writes the request target by nginx's rules (proxy_pass): rendered with
 // the URL if that has variables and a URI; the client's own if there is no URI; else
 // the URI in the place of what the location matched.
@@ -197,8 +199,11 @@ func (p *Proxy) appendURI(dst []byte, e *Env, get bool) []byte {
 	case p.uri == "" && len(raw) > 0 && raw[0] == '/', string(raw) == "*":
 		return append(dst, raw...)
 	}
-	dst = append(dst, p.uri...)
-	rest := e.URI[min(p.replaced, len(e.URI)):]
+	rest := e.URI
+	if !e.rewritten.whole {
+		dst = append(dst, p.uri...)
+		rest = rest[min(p.replaced, len(rest)):]
+	}
 	// nginx escapes only what it had to unescape, and what comes from inside.
 	path, _, _ := bytes.Cut(raw, questionMark)
 	if e.moved || bytes.IndexByte(path, '%') >= 0 {
@@ -254,7 +259,7 @@ func (p *Proxy) appendClientFields(dst []byte, e *Env, form *RequestForm, h2c bo
 			dst = appendField(dst, e.Head, f)
 			continue
 		}
-		if p.request.drop.has(e.Head, f) && !p.announces(f, form) {
+		if p.form.dropFields && !handshakeField(f.ID) || p.request.drop.has(e.Head, f) && !p.announces(f, form) {
 			continue
 		}
 		name := f.Name.Of(e.Head)
@@ -270,6 +275,17 @@ func (p *Proxy) appendClientFields(dst []byte, e *Env, form *RequestForm, h2c bo
 		dst = appendField(dst, e.Head, f)
 	}
 	return dst
+}
+
+// handshakeField reports whether a field is part of a WebSocket handshake, which this proxy
+// passes on whatever else it does (RFC 6455 section 4.1).
+func handshakeField(id httpparse.FieldID) bool {
+	switch id {
+	case httpparse.FieldSecWebSocketKey, httpparse.FieldSecWebSocketVersion,
+		httpparse.FieldSecWebSocketProtocol, httpparse.FieldSecWebSocketExtensions:
+		return true
+	}
+	return false
 }
 
 // announces reports whether f names the trailers that follow the body.

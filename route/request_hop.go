@@ -125,7 +125,7 @@ func (p *Proxy) appendTE(dst []byte, e *Env, trailers bool) []byte {
 	switch {
 	case p.request.te.written:
 		return appendRendered(dst, e, "TE", p.request.te.value)
-	case trailers && httpparse.ListHas(e.Head, e.Req.Fields, httpparse.FieldTE, "trailers"):
+	case trailers && !p.form.dropFields && httpparse.ListHas(e.Head, e.Req.Fields, httpparse.FieldTE, "trailers"):
 		return append(dst, "TE: trailers\r\n"...)
 	}
 	return dst

@@ -1,7 +1,6 @@
 package route
 
 import (
-	"bytes"
 	"strconv"
 
 	"holdfast/httpparse"
@@ -9,10 +8,9 @@ import (
 
 // responseRecipe is how a response head for the client differs from the upstream's.
 type responseRecipe struct {
-	hide fieldSet
-	// redirectFrom is the beginning of a Location or Refresh URL that is replaced by
-	// redirectTo; empty for none (proxy_redirect).
-	redirectFrom, redirectTo string
+	hide      fieldSet
+	redirects []replacement // proxy_redirect
+	cookies   *cookieRecipe // proxy_cookie_domain, _path and _flags; nil for none
 }
 
 // ResponseForm is what the caller has decided about a response to the client.
@@ -29,10 +27,10 @@ type ResponseForm struct {
 	Keepalive bool
 }
 
-// newResponseRecipe builds the set of fields that do not go on: nginx's own list and
-// proxy_hide_header, without proxy_pass_header, and those of the upstream's hop (RFC
-// 9110 section 7.6.1), which nothing can let pass.
-func newResponseRecipe(spec *ProxySpec) responseRecipe {
+// newResponseRecipe compiles what becomes of the upstream's fields. Those that do not go on
+// are nginx's own list and proxy_hide_header, without proxy_pass_header, and those of the
+// upstream's hop (RFC 9110 section 7.6.1), which nothing can let pass.
+func (c *Compiler) newResponseRecipe(spec *ProxySpec) (responseRecipe, error) {
 	r := responseRecipe{hide: newFieldSet(
 		httpparse.FieldDate, httpparse.FieldServer, httpparse.FieldXPad, httpparse.FieldXAccelExpires,
 		httpparse.FieldXAccelRedirect, httpparse.FieldXAccelLimitRate, httpparse.FieldXAccelBuffering,
@@ -50,7 +48,12 @@ func newResponseRecipe(spec *ProxySpec) responseRecipe {
 	} {
 		r.hide.known[id] = true
 	}
-	return r
+	var err error
+	if r.redirects, err = c.newReplacements(spec.Redirects); err != nil {
+		return r, err
+	}
+	r.cookies, err = c.newCookieRecipe(spec)
+	return r, err
 }
 
 // AppendInterim appends the head of an interim response (1xx) as the client gets it:
@@ -65,8 +68,8 @@ func (p *Proxy) AppendInterim(dst []byte, e *Env) []byte {
 // AppendResponse appends the head of the upstream's response as the client gets it to
 // dst: HTTP/1.1, with Server and Date of our own unless proxy_pass_header lets those
 // of the upstream pass, without hidden fields and those of the upstream's hop, with
-// the framing of form and, except for a 101, the Connection of form. Location and
-// Refresh are rewritten as by proxy_redirect default.
+// the framing of form and, except for a 101, the Connection of form. Location, Refresh and
+// Set-Cookie are rewritten as configured.
 //
 // e needs Head, Req, RespHead, Resp, Server, Location and NowNs. dst may grow; the
 // result aliases it.
@@ -95,6 +98,7 @@ func (p *Proxy) AppendResponse(dst []byte, e *Env, form ResponseForm) []byte {
 		dst = append(dst, "Connection: upgrade\r\n"...)
 	} else {
 		dst = append(dst, e.challenge...)
+		dst = e.appendCarried(dst, true)
 		dst = appendBodyFields(dst, e, status, form.Framing)
 		// A 426 says which protocol it wants (RFC 9110 section 15.5.22).
 		if status == 426 && resp.Status == 426 && resp.Count(httpparse.FieldUpgrade) > 0 {
@@ -196,7 +200,8 @@ func appendBodyFields(dst []byte, e *Env, status int, framing httpparse.Framing)
 		// Only the status was put in another's place: the client must not wait for a body.
 		return appendLength(dst, 0)
 	case status != 304 && !toHead(e):
-		return dst
+		// Only the upstream was asked without a body (proxy_method HEAD).
+		return appendLength(dst, 0)
 	}
 	length, found := e.Resp.Find(e.RespHead, httpparse.FieldContentLength)
 	if !found {
@@ -222,44 +227,17 @@ func appendConnectionField(dst []byte, e *Env, keepalive bool) []byte {
 	return dst
 }
 
-// appendResponseField appends a field of the upstream, rewritten if it redirects.
+// appendResponseField appends a field of the upstream, rewritten if it redirects or sets a
+// cookie.
 func (p *Proxy) appendResponseField(dst []byte, e *Env, f *httpparse.Field) []byte {
-	from := p.response.redirectFrom
-	if from == "" || f.ID != httpparse.FieldLocation && f.ID != httpparse.FieldRefresh {
-		return appendField(dst, e.RespHead, f)
+	switch {
+	case (f.ID == httpparse.FieldLocation || f.ID == httpparse.FieldRefresh) && len(p.response.redirects) > 0:
+		return p.appendRedirecting(dst, e, f)
+	case f.ID == httpparse.FieldSetCookie && p.response.cookies != nil:
+		return p.response.cookies.append(dst, e, f)
 	}
-	value := f.Value.Of(e.RespHead)
-	at := 0
-	if f.ID == httpparse.FieldRefresh {
-		if at = refreshURL(value); at < 0 {
-			return appendField(dst, e.RespHead, f)
-		}
-	}
-	if !hasPrefix(value[at:], from) {
-		return appendField(dst, e.RespHead, f)
-	}
-	dst = append(dst, f.Name.Of(e.RespHead)...)
-	dst = append(dst, ": "...)
-	dst = append(dst, value[:at]...)
-	if f.ID == httpparse.FieldLocation && hasPrefix(p.response.redirectTo, "/") {
-		dst = appendOrigin(dst, e)
-	}
-	dst = append(dst, p.response.redirectTo...)
-	dst = append(dst, value[at+len(from):]...)
-	return append(dst, "\r\n"...)
+	return appendField(dst, e.RespHead, f)
 }
-
-// refreshURL is where the URL begins in a Refresh field, or -1.
-func refreshURL(value []byte) int {
-	for i := range value {
-		if len(value)-i >= len(refreshMark) && bytes.EqualFold(value[i:i+len(refreshMark)], refreshMark) {
-			return i + len(refreshMark)
-		}
-	}
-	return -1
-}
-
-var refreshMark = []byte("url=")
 
 // keepSent remembers a head for the $sent_http_ variables, if there are any.
 func (e *Env) keepSent(head []byte) {

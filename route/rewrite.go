@@ -1,44 +1,351 @@
 package route
 
-// Rewrite are the compiled set, if, rewrite, return and break of one level. It is immutable.
-type Rewrite struct{ ops []func(e *Env, files FileTests) (Rewritten, bool) }
-
-// RewriteEnd is how the run of a Rewrite ended.
-type RewriteEnd uint8
-
-// The ends.
-const (
-	RewriteNext      RewriteEnd = iota // the request goes on
-	RewriteMoved                       // with another URI, for which the location is to be found
-	RewriteReturns                     // Return answers
-	RewriteRedirects                   // a redirect with Status to URL answers
+import (
+	"bytes"
+	"math"
 )
 
-// Rewritten is what the run of a Rewrite came to.
+// Rewrite is the directives of the rewrite module in one server or location, with the if
+// blocks in it, compiled into one list. It is immutable. A nil one does nothing.
+type Rewrite struct{ ops []rewriteOp }
+
+// RewriteEnd says what follows a Rewrite.
+type RewriteEnd uint8
+
+// The ends of a Rewrite.
+const (
+	RewriteNext      RewriteEnd = iota // the request goes on where it is
+	RewriteMoved                       // its URI has changed: find the location anew
+	RewriteReturns                     // Return answers
+	RewriteRedirects                   // Status and URL answer (AppendRedirect)
+)
+
+// Rewritten is what a Rewrite has done. Its slices live until the Env's Reset.
 type Rewritten struct {
-	End    RewriteEnd
+	End RewriteEnd
+	// Return is set with RewriteReturns.
 	Return *Return
-	// Location is the location of the last if block that held; nil for none.
+	// Location, if not nil, is that of the last if block whose condition was true: it holds
+	// from now on. Env.Location is already set to it.
 	Location *Location
-	Status   int
-	URL      []byte
+	// Status and URL are set with RewriteRedirects. URL may be a path.
+	Status int
+	URL    []byte
+	// Internal says that a rewrite has matched: locations with internal are open to the
+	// request from now on.
+	Internal bool
+	// Failure is a line for the error log, at level error; empty for none.
+	Failure string
+	// Notices are lines for the error log, at level notice (rewrite_log).
+	Notices [][]byte
 }
 
 // FileTest is what an if asks about a file.
 type FileTest uint8
 
-// The tests: -e, -f, -d, -x.
+// The tests of files.
 const (
-	FileExists FileTest = iota
-	FileIsRegular
-	FileIsFolder
-	FileIsExecutable
+	FileIsRegular    FileTest = iota // a regular file (-f)
+	FileIsFolder                     // a directory (-d)
+	FileExists                       // anything (-e)
+	FileIsExecutable                 // its owner may execute it (-x)
 )
 
-// FileTests asks the file system.
+// FileTests asks the file system. path is valid during the call only, has no NUL, and may be
+// empty or relative.
 type FileTests interface {
 	Test(kind FileTest, path []byte) bool
 }
 
-// Run runs the directives for the request of e.
-func (w *Rewrite) Run(e *Env, files FileTests) Rewritten { return Rewritten{} }
+// opKind is what one operation does.
+type opKind uint8
+
+const (
+	opBreak opKind = iota
+	opReturn
+	opSet
+	opSetNamed // the variable of a named capture
+	opSetArgs
+	opSetRate
+	opRewrite
+	opIf
+)
+
+// rewriteOp is one operation. An opIf is followed by those of its block.
+type rewriteOp struct {
+	kind opKind
+	slot int      // of opSet and opSetNamed
+	text Template // the value of a set; the replacement of a rewrite up to its "?"
+
+	ret *Return
+
+	regex    *regex
+	pattern  string   // the regex as written
+	args     Template // behind the "?"
+	hasArgs  bool
+	addArgs  bool
+	question bool // a redirect's URL has a "?" already
+	last     bool // nothing runs behind it
+	stays    bool // the location stays (break)
+	status   int  // of a redirect; 0 for none
+
+	test     opTest
+	not      bool
+	value    Template // what text is compared with
+	end      int      // where the block ends
+	location *Location
+}
+
+// opTest is what an opIf asks.
+type opTest uint8
+
+const (
+	testTrue opTest = iota
+	testEquals
+	testMatches
+	testOfFile // and FileTest behind it
+)
+
+// rewriteDone is behind every list of operations.
+const rewriteDone = math.MaxInt
+
+// rewrittenMax bounds the path and the arguments that a rewrite makes, in bytes: several in
+// a row may double them.
+const rewrittenMax = 64 << 10
+
+// rewriting is one run of a Rewrite.
+type rewriting struct {
+	e     *Env
+	files FileTests
+	out   Rewritten
+	// quote escapes captures where the client's path had a percent-encoding, or a "+", as
+	// nginx does in set until the first rewrite has matched.
+	quote bool
+	moved bool
+	log   bool
+}
+
+// Run runs the directives in their order. e.Location must be the location they stand in, nil
+// at the server level, where RewriteMoved and RewriteNext mean the same.
+func (rw *Rewrite) Run(e *Env, files FileTests) Rewritten {
+	if rw == nil {
+		return Rewritten{}
+	}
+	r := rewriting{e: e, files: files, quote: true}
+	if s := e.settings(); s != nil {
+		r.log = s.RewriteLog
+	}
+	for at := 0; at < len(rw.ops); {
+		at = r.step(&rw.ops[at], at)
+	}
+	if r.moved && r.out.End == RewriteNext {
+		r.out.End = RewriteMoved
+	}
+	return r.out
+}
+
+// step runs the operation at index at and returns the index of the next one.
+func (r *rewriting) step(op *rewriteOp, at int) (next int) {
+	switch op.kind {
+	case opBreak:
+		r.stay()
+		return rewriteDone
+	case opReturn:
+		r.out.End, r.out.Return = RewriteReturns, op.ret
+		return rewriteDone
+	case opRewrite:
+		return r.rewrite(op, at)
+	case opIf:
+		return r.enter(op, at)
+	}
+	r.set(op)
+	return at + 1
+}
+
+// stay keeps the request where it is, although its URI has changed.
+func (r *rewriting) stay() {
+	if r.moved {
+		r.moved, r.e.rewritten.whole = false, true
+	}
+}
+
+// set gives a variable its value.
+func (r *rewriting) set(op *rewriteOp) {
+	e := r.e
+	buf := r.render(e.borrow(), op.text, r.quote)
+	op.assign(e, buf)
+	e.giveBack(buf)
+}
+
+// assign gives the variable of op a value, which is copied.
+func (op *rewriteOp) assign(e *Env, buf []byte) {
+	switch op.kind {
+	case opSet:
+		e.assign(op.slot, e.keep(buf))
+	case opSetNamed:
+		e.captures.setNamed(op.slot, e.keep(buf))
+	case opSetArgs:
+		// As in nginx, the client's own target no longer goes upstream.
+		e.Args, e.internal = e.keep(buf), true
+	case opSetRate:
+		e.LimitRate.Assign(buf) // a text that is no size changes nothing, as in nginx
+	}
+}
+
+// enter judges the condition of an if.
+func (r *rewriting) enter(op *rewriteOp, at int) (next int) {
+	if r.judge(op) == op.not {
+		return op.end
+	}
+	if op.location != nil {
+		r.out.Location, r.e.Location = op.location, op.location
+		r.log = op.location.Settings.RewriteLog
+	}
+	return at + 1
+}
+
+func (r *rewriting) judge(op *rewriteOp) bool {
+	e := r.e
+	buf := r.render(e.borrow(), op.text, r.quote)
+	verdict := false
+	switch op.test {
+	case testTrue:
+		verdict = len(buf) > 0 && string(buf) != "0"
+	case testEquals:
+		value := r.render(e.borrow(), op.value, r.quote)
+		verdict = bytes.Equal(buf, value)
+		e.giveBack(value)
+	case testMatches:
+		subject := buf
+		if op.regex.re.NumSubexp() > 0 {
+			subject = e.keep(buf) // the captures outlive this call
+		}
+		verdict = r.match(op, subject)
+	default:
+		verdict = bytes.IndexByte(buf, 0) < 0 && r.files.Test(FileTest(op.test-testOfFile), buf)
+	}
+	e.giveBack(buf)
+	return verdict
+}
+
+// match looks for a regex, which if it is not found leaves no numbered captures, as in nginx.
+func (r *rewriting) match(op *rewriteOp, subject []byte) bool {
+	found := op.regex.match(r.e, subject)
+	if !found {
+		r.e.captures.count = 0
+	}
+	if r.log {
+		r.noteMatch(op.pattern, subject, found)
+	}
+	return found
+}
+
+// rewrite runs a rewrite directive.
+func (r *rewriting) rewrite(op *rewriteOp, at int) (next int) {
+	e := r.e
+	if !r.match(op, e.URI) {
+		return at + 1
+	}
+	r.quote, r.moved, r.out.Internal = op.status != 0, true, true
+	if op.status != 0 {
+		r.redirect(op)
+		return rewriteDone
+	}
+	path := e.borrow()
+	path = r.render(path, op.text, false)
+	var args []byte
+	if op.hasArgs {
+		args = r.render(e.borrow(), op.args, true)
+	}
+	ok := r.moveTo(op, path, args)
+	e.giveBack(path)
+	if op.hasArgs {
+		e.giveBack(args)
+	}
+	switch {
+	case !ok:
+		r.out.End, r.out.Return = RewriteReturns, failedRewrite
+		return rewriteDone
+	case op.stays:
+		r.stay()
+		return rewriteDone
+	case op.last:
+		return rewriteDone
+	}
+	return at + 1
+}
+
+// failedRewrite answers where a rewrite makes a URI that can't be used.
+var failedRewrite = &Return{Code: 500}
+
+// moveTo sets the URI and its arguments. false means that they can't be used.
+func (r *rewriting) moveTo(op *rewriteOp, path, args []byte) bool {
+	e := r.e
+	switch {
+	case len(path) == 0:
+		r.out.Failure = "the rewritten URI has a zero length"
+		return false
+	case len(path)+len(args)+len(e.Args) > rewrittenMax:
+		r.out.Failure = "the rewritten URI is too long"
+		return false
+	}
+	start := len(e.arena)
+	if path[0] != '/' {
+		e.arena = append(e.arena, '/') // so that it can't go around the locations, or be no path upstream
+	}
+	e.arena = append(e.arena, path...)
+	middle := len(e.arena)
+	e.arena = append(e.arena, args...)
+	switch {
+	case !op.addArgs:
+	case op.hasArgs && len(e.Args) > 0:
+		e.arena = append(append(e.arena, '&'), e.Args...)
+	case !op.hasArgs:
+		e.arena = append(e.arena, e.Args...)
+	}
+	e.URI = e.arena[start:middle:middle]
+	e.Args = e.arena[middle:len(e.arena):len(e.arena)]
+	e.moved, e.internal = true, true
+	if r.log {
+		r.noteRewritten()
+	}
+	return true
+}
+
+// redirect makes the URL of a redirect.
+func (r *rewriting) redirect(op *rewriteOp) {
+	e := r.e
+	url := unescapeRedirect(r.render(e.borrow(), op.text, true))
+	if op.addArgs && len(e.Args) > 0 {
+		joint := byte('?')
+		if op.question {
+			joint = '&'
+		}
+		url = append(append(url, joint), e.Args...)
+	}
+	r.out.End, r.out.Status, r.out.URL = RewriteRedirects, op.status, e.keep(url)
+	e.giveBack(url)
+	if r.log {
+		r.note("rewritten redirect: \"", r.out.URL, "\"")
+	}
+}
+
+// render renders t, with numbered captures escaped if quote is set and the client's path
+// asks for it.
+func (r *rewriting) render(dst []byte, t Template, quote bool) []byte {
+	quote = quote && r.e.quotedPath()
+	for i := range t.parts {
+		p := &t.parts[i]
+		at := len(dst)
+		switch {
+		case p.render == nil:
+			dst = append(dst, p.literal...)
+		default:
+			dst, _ = p.render(dst, r.e, &p.arg)
+			if p.arg.group && quote {
+				dst = escapeArgsFrom(dst, at, r.e)
+			}
+		}
+	}
+	return dst
+}

@@ -4,6 +4,8 @@ package route
 // are merged (nothing has to be looked up in an outer level) and never change.
 // Times are in milliseconds, sizes in bytes; the nginx directive is in parentheses.
 type Settings struct {
+	// Resolver is 1 + the index of the resolver for names that variables yield, 0: none (resolver).
+	Resolver int32
 	// SSLVerifyClient is what is asked of a client's certificate (ssl_verify_client): VerifyOff
 	// and so on.
 	SSLVerifyClient uint8
@@ -112,6 +114,16 @@ type Settings struct {
 	InterceptErrors bool
 	// RecursiveErrorPages lets an error page lead to another (recursive_error_pages).
 	RecursiveErrorPages bool
+	// RewriteLog logs what rewrite directives do (rewrite_log).
+	RewriteLog bool
+
+	// Redirects say how redirects to a path are made absolute.
+	Redirects RedirectForm
+	// NoChunked lets the end of the connection end a response of unknown length
+	// (chunked_transfer_encoding off).
+	NoChunked bool
+	// IgnoreClientAbort goes on without the client (proxy_ignore_client_abort).
+	IgnoreClientAbort bool
 
 	// ServerName is the value of the Server field and of the footer of error pages
 	// (server_tokens); empty means "holdfast".
@@ -141,6 +153,11 @@ type Settings struct {
 	Access *Access
 	// SatisfyAny lets a client in that one of Access, Auth and AuthRequest admits (satisfy any).
 	SatisfyAny bool
+	// AuthRequest asks another location; nil for none (auth_request).
+	AuthRequest *AuthRequest
+	// Referers is nil without valid_referers, SecureLink without secure_link and secure_link_secret.
+	Referers   *Referers
+	SecureLink *SecureLink
 	// Auth asks for a name and a password; nil for no such thing (auth_basic).
 	Auth *Auth
 
@@ -152,6 +169,11 @@ type Settings struct {
 	AccessLogs []LogRef
 	// TunnelLogs are the indexes of the files that get the line at a tunnel's close (tunnel_log).
 	TunnelLogs []int
+	// TunnelLines are the other lines about tunnels, in the order of their tunnel_log.
+	TunnelLines []TunnelLogRef
+	// TunnelQuiet leaves out the lines of AccessLogs for requests that became tunnels
+	// (tunnel_log close, tunnel_log off).
+	TunnelQuiet bool
 }
 
 // Buffers is a number of buffers and the size of each in bytes.
@@ -159,27 +181,6 @@ type Buffers struct {
 	Count int32
 	Size  int64
 }
-
-// LogRef is one access_log: the index of a log file, and what goes into it.
-type LogRef struct {
-	File   int
-	Format *LogFormat
-}
-
-// LogFormat is a compiled log_format.
-type LogFormat struct {
-	Line   Template
-	Escape Escape
-}
-
-// Append renders one line with its newline. dst may grow; the result aliases it.
-func (f *LogFormat) Append(dst []byte, e *Env) []byte {
-	return append(f.Line.AppendLog(dst, e, f.Escape), '\n')
-}
-
-// CombinedFormat is the text of nginx's predefined log format "combined".
-const CombinedFormat = `$remote_addr - $remote_user [$time_local] "$request" ` +
-	`$status $body_bytes_sent "$http_referer" "$http_user_agent"`
 
 // LingeringClose says when to read on after the last answer (lingering_close).
 type LingeringClose uint8
@@ -193,12 +194,21 @@ const (
 
 // NextUpstream is the set of failures after which the next peer is tried
 // (proxy_next_upstream).
-type NextUpstream uint8
+type NextUpstream uint16
 
 // The members of NextUpstream; zero is off.
 const (
-	NextOnError   NextUpstream = 1 << iota // connecting, sending or reading the head failed
-	NextOnTimeout                          // the same, by a timeout
+	NextOnError         NextUpstream = 1 << iota // connecting, sending or reading the head failed
+	NextOnTimeout                                // the same, by a timeout
+	NextOnInvalidHeader                          // the head was empty or breaks HTTP
+	NextOn500                                    // the answer had this status
+	NextOn502
+	NextOn503
+	NextOn504
+	NextOn403
+	NextOn404
+	NextOn429
+	NextNonIdempotent // also for requests that must not be sent twice
 )
 
 // IfModifiedSince is how the time of a file is compared (if_modified_since).

@@ -42,7 +42,12 @@ type StreamServer struct {
 type StreamLogRef struct {
 	File int
 	Log  *StreamLog
+	// If is the if= of the directive; nil for always.
+	If *Template
 }
+
+// Wanted reports whether the session is to be logged.
+func (l *StreamLogRef) Wanted(e *Env) bool { return l.If.holds(e) }
 
 // StreamProxy is a proxy_pass of the stream context with the directives beside it. It is
 // immutable. Times are in milliseconds, 0 means no limit.
@@ -66,10 +71,12 @@ type StreamProxy struct {
 	ProxyProtocol uint8
 	// TLS is 1 + the index of the settings for TLS with the upstream, 0: none (proxy_ssl).
 	TLS int
+	// Resolver is 1 + the index of the resolver for names that variables yield, 0: none.
+	Resolver int
 
 	dynamic  bool
 	target   Template
-	bind     localAddr
+	bind     LocalAddrs
 	download rate
 	upload   rate
 }
@@ -79,9 +86,13 @@ type StreamProxySpec struct {
 	// Target is the argument of proxy_pass; it is compiled only if Dynamic.
 	Target  string
 	Dynamic bool
-	// Bind, Download and Upload are the arguments of proxy_bind, proxy_download_rate and
-	// proxy_upload_rate; empty for none.
-	Bind, Download, Upload string
+	// Bind are the addresses of proxy_bind; none means any. BindTransparent allows those that
+	// are not this machine's.
+	Bind            []string
+	BindTransparent bool
+	// Download and Upload are the arguments of proxy_download_rate and proxy_upload_rate;
+	// empty for none.
+	Download, Upload string
 }
 
 // NewStreamProxy compiles the texts of spec into p, which has everything else. The error is
@@ -94,7 +105,7 @@ func (c *Compiler) NewStreamProxy(spec *StreamProxySpec, p StreamProxy) (*Stream
 			return nil, err
 		}
 	}
-	if p.bind, err = c.localAddr(spec.Bind, "proxy_bind"); err != nil {
+	if p.bind, err = c.NewLocalAddrs(spec.Bind, spec.BindTransparent); err != nil {
 		return nil, err
 	}
 	if p.download, err = c.rate(spec.Download); err != nil {
@@ -120,10 +131,9 @@ func (p *StreamProxy) Resolve(e *Env) (target Endpoint, ok bool) {
 	return Endpoint{Name: text, Host: host, Port: port}, err == httpparse.OK && len(host) > 0
 }
 
-// Bind is the local address of the connection to the upstream, with port 0 for any; not
-// valid for any address (proxy_bind). As in nginx, a text that yields no address binds
-// nothing.
-func (p *StreamProxy) Bind(e *Env) netip.AddrPort { return p.bind.value(e) }
+// Bind are the local addresses of connections to the upstream (proxy_bind). As in nginx, a
+// text that yields no address binds nothing.
+func (p *StreamProxy) Bind() *LocalAddrs { return &p.bind }
 
 // parseBind reads an address with or without a port. Values come from variables, so they
 // are checked for length before a string is made of them.

@@ -62,6 +62,7 @@ type ServerSpec struct {
 	Listens  []ListenUse
 	Settings Settings
 	Return   *Return
+	Rewrite  *Rewrite
 	Content  *Location
 	// Locations are all locations of the server level, also the named ones, in the
 	// order written.
@@ -101,7 +102,7 @@ func NewBuilder(c *Compiler, listens int) *Builder {
 // between regular expressions, equal names and default servers. The error is a
 // *CompileError about a regular expression or a duplicate location.
 func (b *Builder) AddServer(spec *ServerSpec) (*Server, error) {
-	s := &Server{Settings: spec.Settings, Return: spec.Return, Content: spec.Content}
+	s := &Server{Settings: spec.Settings, Return: spec.Return, Rewrite: spec.Rewrite, Content: spec.Content}
 	names := spec.Names
 	if len(names) == 0 {
 		names = []ServerName{{}}

@@ -48,6 +48,9 @@ func endingOf(path []byte) []byte {
 
 // contentType is the media type for URI (types), or fallback.
 func (e *Env) contentType(fallback string) string {
+	if e.carried.contentType != "" {
+		return e.carried.contentType
+	}
 	types := defaultTypes
 	if s := e.settings(); s != nil && s.Types != nil {
 		types = s.Types

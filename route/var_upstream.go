@@ -1,35 +1,6 @@
 package route
 
-import (
-	"bytes"
-	"strconv"
-)
-
-func varUpstreamAddr(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return append(dst, e.UpstreamAddr...), e.UpstreamAddr != ""
-}
-
-func varUpstreamStatus(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	switch {
-	case e.UpstreamAddr == "":
-		return dst, false
-	case e.UpstreamStatus == 0:
-		return append(dst, '-'), true
-	}
-	return strconv.AppendInt(dst, int64(e.UpstreamStatus), 10), true
-}
-
-func varUpstreamConnectTime(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return appendUpstreamTime(dst, e, e.UpstreamConnectMs)
-}
-
-func varUpstreamHeaderTime(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return appendUpstreamTime(dst, e, e.UpstreamHeaderMs)
-}
-
-func varUpstreamResponseTime(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return appendUpstreamTime(dst, e, e.UpstreamResponseMs)
-}
+import "bytes"
 
 func appendUpstreamTime(dst []byte, e *Env, ms int64) ([]byte, bool) {
 	switch {
@@ -39,25 +10,6 @@ func appendUpstreamTime(dst []byte, e *Env, ms int64) ([]byte, bool) {
 		return append(dst, '-'), true
 	}
 	return appendSeconds(dst, ms), true
-}
-
-func varUpstreamResponseLength(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return appendUpstreamCount(dst, e, e.UpstreamResponseLength)
-}
-
-func varUpstreamBytesSent(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return appendUpstreamCount(dst, e, e.UpstreamBytesSent)
-}
-
-func varUpstreamBytesReceived(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	return appendUpstreamCount(dst, e, e.UpstreamBytesReceived)
-}
-
-func appendUpstreamCount(dst []byte, e *Env, n int64) ([]byte, bool) {
-	if e.UpstreamAddr == "" {
-		return dst, false
-	}
-	return strconv.AppendInt(dst, n, 10), true
 }
 
 // varUpstreamField is $upstream_http_name.

@@ -12,6 +12,8 @@ type varArg struct {
 	name  string // what follows the prefix, in lower case, "_" for "-"
 	table *mapTable
 	index int               // capture group or slot
+	group bool              // it is $1 to $9
+	under *part             // what a set directive's variable is while it is not set
 	hole  hole              // in a log line of stream: known when the session ends only
 	id    httpparse.FieldID // the field called name, if it is a known one
 }
@@ -35,8 +37,12 @@ var fixedVariables = map[string]varFunc{
 	"http2":                      varEmpty,
 	"http3":                      varEmpty,
 	"https":                      varHTTPS,
+	"invalid_referer":            varInvalidReferer,
 	"is_args":                    varIsArgs,
 	"is_request_port":            varIsRequestPort,
+	"limit_conn_status":          varLimitConnStatus,
+	"limit_rate":                 varLimitRate,
+	"limit_req_status":           varLimitReqStatus,
 	"msec":                       varMsec,
 	"pipe":                       varPipe,
 	"proxy_add_x_forwarded_for":  varProxyAddXForwardedFor,
@@ -62,6 +68,8 @@ var fixedVariables = map[string]varFunc{
 	"request_time":               varRequestTime,
 	"request_uri":                varRequestURI,
 	"scheme":                     varScheme,
+	"secure_link":                varSecureLink,
+	"secure_link_expires":        varSecureLinkExpires,
 	"server_addr":                varServerAddr,
 	"server_name":                varServerName,
 	"server_port":                varServerPort,
@@ -81,11 +89,13 @@ var fixedVariables = map[string]varFunc{
 	"uri":                        varURI,
 }
 
-// prefixVariables are the families of variables whose names end in a name of the user's.
-var prefixVariables = [...]struct {
+type prefixVariable struct {
 	prefix string
 	render varFunc
-}{
+}
+
+// prefixVariables are the families of variables whose names end in a name of the user's.
+var prefixVariables = [...]prefixVariable{
 	{"http_", varRequestField},
 	{"arg_", varArgument},
 	{"cookie_", varCookie},

@@ -124,6 +124,7 @@ func (sh *Shard) admit(fd int32, listener int, peer netip.AddrPort) {
 	s.slot = h.Slot
 	s.id = sh.opt.NextID()
 	s.listener = uint16(listener)
+	s.policy = sh.snapshot.Table.Default(listener).Settings.Policy
 	s.openedTick = sh.tick
 	s.Down.Open(fd)
 	s.Up.FD = -1

@@ -22,8 +22,12 @@ const (
 )
 
 // accessChecks are asked in this order, as in nginx.
-var accessChecks = [...]func(sh *Shard, s *Session, r *Request) (v verdict, status int){
-	(*Shard).checkAddress, (*Shard).checkPassword,
+var accessChecks [3]func(sh *Shard, s *Session, r *Request) (v verdict, status int)
+
+func init() {
+	accessChecks = [...]func(*Shard, *Session, *Request) (verdict, int){
+		(*Shard).checkAddress, (*Shard).checkPassword, (*Shard).checkSubrequest,
+	}
 }
 
 // accessPhase asks whether the request may come in (allow, deny, auth_basic, auth_request): all

@@ -11,13 +11,13 @@ import (
 // startBody writes the response head to the client, with what is at hand of the body.
 func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, rest []byte) {
 	e := &r.env
-	if r.bodyless() && framing.Kind != httpparse.BodyNone {
+	if (r.bodyless() || r.req.MethodID == httpparse.MethodHead) && framing.Kind != httpparse.BodyNone {
 		framing, rest, r.keepUp = httpparse.Framing{}, nil, false
 	}
 	down := framing
 	rechunk := false
 	if framing.Kind == httpparse.BodyChunked || framing.Kind == httpparse.BodyClose {
-		if rechunk = r.req.Minor == 1; rechunk {
+		if rechunk = r.req.Minor == 1 && !r.settings().NoChunked; rechunk {
 			down.Kind = httpparse.BodyChunked
 		} else {
 			down.Kind, r.keepDown = httpparse.BodyClose, false
@@ -44,7 +44,9 @@ func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, re
 	}
 	r.group.OK(r.peer)
 	sh.countOutcome(r, observe.OutcomeRefused)
-	r.buffers = r.settings().Buffering && !r.unbuffered()
+	r.buffers = !r.proxy.Unbuffered(e, !r.settings().Buffering)
+	sh.paceAnswer(r)
+	sh.paceSource(r)
 	sh.begun(r, r.answerStatus(r.resp.Status))
 	sh.setState(s, Body)
 	if used < len(rest) {
@@ -63,13 +65,6 @@ func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, re
 		sh.leaveUpstream(s, r)
 	}
 	sh.keepRespHead(r)
-}
-
-// unbuffered reports whether the upstream wants its response passed on as it comes
-// (X-Accel-Buffering: no).
-func (r *Request) unbuffered() bool {
-	v, ok := r.resp.Find(r.env.RespHead, httpparse.FieldXAccelBuffering)
-	return ok && httpparse.EqualFold(v, "no")
 }
 
 // answerStatus is the status of an answer whose own is given.
@@ -127,7 +122,7 @@ func (sh *Shard) onBody(s *Session) (again bool) {
 			sh.clientWriteFailed(s)
 			return false
 		case !done && !sh.readsAhead(s, r):
-			sh.await(s, r, waitClientWrite)
+			sh.awaitClient(s, r)
 			return false
 		case r.down.ended:
 			return sh.finish(s, r)
@@ -136,13 +131,15 @@ func (sh *Shard) onBody(s *Session) (again bool) {
 				sh.await(s, r, waitUpstreamRead)
 			}
 			return false
+		case sh.pauseSource(s, r):
+			return false
 		}
 		if !sh.readBody(s, r) {
 			return false
 		}
 	}
 	if r.down.pending() {
-		sh.await(s, r, waitClientWrite)
+		sh.awaitClient(s, r)
 	} else {
 		sh.await(s, r, waitUpstreamRead)
 	}
@@ -156,7 +153,7 @@ func (sh *Shard) readsAhead(s *Session, r *Request) bool {
 	if !r.buffers || r.down.ended || r.down.pipe != 0 || s.Up.Bits&relay.CanRead == 0 || sh.memoryShort() {
 		return false
 	}
-	return int64(sh.heldBy(&r.down)) < r.settings().BuffersSize
+	return int64(sh.heldBy(&r.down)) < r.settings().BuffersSize && sh.readRoom(&r.down, 1) > 0
 }
 
 // What is read at once of a body while memory is short, and past its limit, in bytes:
@@ -200,7 +197,7 @@ func (sh *Shard) readBody(s *Session, r *Request) bool {
 			return true
 		}
 	}
-	raw := sh.mover.Scratch[:sh.readMax()]
+	raw := sh.mover.Scratch[:sh.readRoom(&r.down, sh.readMax())]
 	if r.down.out != 0 {
 		room := r.settings().BuffersSize - int64(sh.bufs.At(r.down.out).Len())
 		raw = raw[:max(min(room, int64(len(raw))), 1)]
@@ -279,6 +276,7 @@ func (sh *Shard) leaveUpstream(s *Session, r *Request) {
 	}
 	r.env.UpstreamResponseMs = sh.nowMs - r.tryMs
 	r.env.UpstreamResponseLength = r.down.read
+	r.group.Took(r.peer, r.env.UpstreamHeaderMs, r.env.UpstreamResponseMs)
 	if r.keepUp && r.up.ended && !r.cut && !r.up.pending() && s.Up.Bits&relay.RdHup == 0 {
 		sh.poolUpstream(s, r)
 	} else {

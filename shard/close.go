@@ -37,6 +37,7 @@ func (sh *Shard) dropUpstream(s *Session) {
 	}
 	if peer := sh.opt.Peers.ByID(s.peer); peer != nil {
 		peer.Connections.Add(-1)
+		peer.Release()
 	}
 	if s.request != 0 {
 		if r := sh.cold(s); r.upConn != 0 {
@@ -58,7 +59,7 @@ func (sh *Shard) endTunnel(s *Session) {
 	}
 	sh.counters.TunnelCloses[s.reason][s.side]++
 	sh.logTunnelClose(s)
-	sh.logStreamEnd(s)
+	sh.logHeldLines(s)
 }
 
 // forgetTunnel gives up what some sessions have beside their record.

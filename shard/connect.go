@@ -10,7 +10,7 @@ import (
 )
 
 // pass begins to pass the request to an upstream. A name that proxy_pass rendered from
-// variables and that no upstream has is not resolved.
+// variables and that no upstream has is resolved first.
 func (sh *Shard) pass(s *Session, r *Request) {
 	target := route.Endpoint{TLS: true}
 	switch {
@@ -25,22 +25,23 @@ func (sh *Shard) pass(s *Session, r *Request) {
 			return
 		}
 		if r.group = r.snapshot.findGroup(&target); r.group == nil {
-			r.group = sh.adHocGroup(&target)
+			r.group = sh.renderedGroup(s, r, &target, int(r.settings().Resolver))
 		}
-		if r.group == nil {
-			sh.logError(s, observe.LevelError,
-				"proxy_pass with variables gives neither an address nor an upstream of the configuration:", target.Name)
-			s.cause(observe.ReasonRefused, observe.SideProxy)
-			sh.refuse(s, 502)
+		if r.group == nil { // it waits for the name's addresses, or was refused
 			return
 		}
 	}
-	sh.identify(r, r.upstreamTLS(target.TLS))
+	sh.passOn(s, r, target.TLS)
+}
+
+// passOn goes on once the request's group is known. secure says whether the scheme of a
+// proxy_pass with variables came out as https.
+func (sh *Shard) passOn(s *Session, r *Request, secure bool) {
+	sh.identify(r, r.upstreamTLS(secure))
 	// An error page: what an upstream before this one has sent is over.
 	sh.rewind(r)
 	sh.forgetResponse(&r.env)
-	r.env.UpstreamConnectMs, r.env.UpstreamHeaderMs, r.env.UpstreamResponseMs = -1, -1, -1
-	r.env.UpstreamResponseLength = 0
+	r.env.LeaveUpstream()
 	r.passedMs = sh.nowMs
 	sh.nextTry(s, r, nil)
 }
@@ -50,17 +51,19 @@ func (sh *Shard) pass(s *Session, r *Request) {
 // no peer is left the client gets the status that the last failure calls for.
 func (sh *Shard) nextTry(s *Session, r *Request, last *failure) {
 	for {
-		peer := r.group.Pick(&r.choice, sh.nowMs)
+		peer := sh.choose(s, r)
 		if peer == nil {
 			sh.noPeer(s, r, last)
 			return
 		}
-		r.peer, r.env.UpstreamAddr = peer, peer.Name
-		r.env.UpstreamStatus = 0
+		r.peer = peer
+		r.env.BeginTry(peer.Name, r.up.sent)
 		r.tryMs = sh.nowMs
 		r.tries++
 		r.sentHead, r.gotBytes, r.interims = false, false, 0
-		if (s.state == ReadHead || s.state == ReadBody || s.state == Access) && r.reusable() && sh.takePooled(s, r, peer) {
+		first := s.state == ReadHead || s.state == ReadBody || s.state == Delay || s.state == Access || r.named
+		r.named = false
+		if first && r.reusable() && sh.takePooled(s, r, peer) {
 			r.env.UpstreamConnectMs = 0
 			sh.startSend(s, r)
 			return
@@ -69,6 +72,7 @@ func (sh *Shard) nextTry(s *Session, r *Request, last *failure) {
 			return
 		}
 		f := failConnect
+		sh.endTry(r, f)
 		last = &f
 		if !sh.mayTryNext(r, failConnect) {
 			sh.giveUp(s, failConnect)
@@ -79,6 +83,10 @@ func (sh *Shard) nextTry(s *Session, r *Request, last *failure) {
 
 // noPeer answers when every peer was tried or is unavailable.
 func (sh *Shard) noPeer(s *Session, r *Request, last *failure) {
+	if last == nil || r.tries < r.group.Len() { // nginx's lists name the group then
+		r.env.BeginTry(r.group.Name, r.up.sent)
+		r.env.FailTry(502, 0)
+	}
 	if last != nil {
 		sh.giveUp(s, *last)
 		return
@@ -89,15 +97,10 @@ func (sh *Shard) noPeer(s *Session, r *Request, last *failure) {
 	sh.refuse(s, 502)
 }
 
-// dial begins a connection. false means that it failed at once, and was logged.
+// dial begins a connection to a peer that is lent. false means that it failed at once, was logged,
+// and that the peer was given back.
 func (sh *Shard) dial(s *Session, r *Request, peer *upstream.Peer) bool {
-	var fd int32
-	var errno sys.Errno
-	if peer.Unix != "" {
-		fd, errno = sys.DialUnix(peer.Unix)
-	} else {
-		fd, errno = sys.DialFrom(r.bind, peer.Addr)
-	}
+	fd, errno := sh.beginConnect(r, peer)
 	sh.counters.UpstreamConnects++
 	peer.Connects.Add(1)
 	if errno == 0 {
@@ -106,6 +109,7 @@ func (sh *Shard) dial(s *Session, r *Request, peer *upstream.Peer) bool {
 		}
 	}
 	if errno != 0 {
+		peer.Release()
 		sh.connectFailed(s, r, errno)
 		return false
 	}
@@ -125,7 +129,7 @@ func (sh *Shard) connectFailed(s *Session, r *Request, errno sys.Errno) {
 	s.trail = s.trail.Note(observe.SideUpstream, observe.EventRefused)
 	sh.logErrno(s, observe.LevelError, failures[failConnect].text, errno)
 	switch errno {
-	case sys.EMFILE, sys.ENFILE, sys.ENOBUFS, sys.ENOMEM: // our own want, not the peer's fault
+	case sys.EMFILE, sys.ENFILE, sys.ENOBUFS, sys.ENOMEM, sys.EADDRNOTAVAIL: // our own want, not the peer's fault
 	default:
 		sh.blame(s, r, failConnect)
 	}
@@ -196,7 +200,7 @@ func (r *Request) upstreamTLS(secure bool) *UpstreamTLS {
 // yet. A client that has merely ended its sending direction counts as gone unless
 // bytes of it are still to be read, as in nginx.
 func (sh *Shard) clientGone(s *Session, r *Request) bool {
-	if s.Down.Bits&relay.RdHup == 0 || !r.up.ended || !sh.atEnd(&s.Down) {
+	if s.Down.Bits&relay.RdHup == 0 || !r.up.ended || r.settings().IgnoreClientAbort || !sh.atEnd(&s.Down) {
 		return false
 	}
 	s.trail = s.trail.Note(observe.SideClient, observe.EventFin)

@@ -29,8 +29,12 @@ func (sh *Shard) content(s *Session, r *Request) (goOn bool) {
 		sh.refuse(s, 405)
 	case l.TunnelPass != nil:
 		sh.startTunnelPass(s, r)
+	case l.Handler != route.HandlerNone:
+		sh.answerSmall(s, r)
 	case l.Proxy != nil:
 		sh.startProxy(s, r)
+	case r.sub != nil:
+		sh.subAnswered(s, r, sh.subFile(r))
 	case l.Static != nil:
 		sh.serveFile(s, r)
 	default:
@@ -59,6 +63,7 @@ func (sh *Shard) goNamed(s *Session, r *Request, name string) {
 		sh.replyError(s, r, 500)
 		return
 	}
+	l = l.ForMethod(&r.env, r.asGet)
 	r.location, r.env.Location = l, l
 	sh.settle(s, r)
 	sh.startPhases(s, r, phaseRewrite)
@@ -92,7 +97,7 @@ func (sh *Shard) startProxy(s *Session, r *Request) {
 		s.cause(observe.ReasonBadRequest, observe.SideClient)
 		sh.logError(s, observe.LevelInfo, "client sent an invalid WebSocket handshake:", []byte(handshake.String()))
 		sh.refuse(s, handshake.Status())
-	case (s.state == ReadHead || s.state == Access && !r.paged) && !r.up.ended && !r.asGet && sh.holdsBody(s, r):
+	case (s.state == ReadHead || (s.state == Delay || s.state == Access) && !r.paged) && !r.up.ended && !r.asGet && sh.holdsBody(s, r):
 		return
 	case r.framingUp().Kind == httpparse.BodyChunked && r.proxy.Minor == 0:
 		// HTTP/1.0 has no chunked coding (RFC 9112 section 6.1), and the length is not known.
@@ -101,6 +106,7 @@ func (sh *Shard) startProxy(s *Session, r *Request) {
 			"client sent a large chunked body for an upstream with proxy_http_version 1.0", nil)
 		sh.refuse(s, 411)
 	default:
+		sh.replaceBody(r)
 		sh.pass(s, r)
 	}
 }
@@ -115,12 +121,20 @@ func (r *Request) judgeHandshake(head []byte) httpparse.Error {
 }
 
 func (sh *Shard) replySlash(s *Session, r *Request) {
+	if r.sub != nil {
+		sh.subAnswered(s, r, 301)
+		return
+	}
 	r.status = 0
 	form := sh.beginReply(s, r, 301)
 	sh.finishReply(s, r, 301, route.AppendSlashRedirect(sh.out[:0], &r.env, r.location, form))
 }
 
 func (sh *Shard) replyReturn(s *Session, r *Request, ret *route.Return) {
+	if r.sub != nil {
+		sh.subAnswered(s, r, ret.Code)
+		return
+	}
 	if ret.Code == route.CodeNoAnswer {
 		sh.closeUnanswered(s, r)
 		return

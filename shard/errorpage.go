@@ -14,6 +14,10 @@ func (sh *Shard) refuse(s *Session, status int) {
 		sh.endStream(s, r, streamGone)
 		return
 	}
+	if r.sub != nil {
+		sh.subAnswered(s, r, status)
+		return
+	}
 	if !sh.errorPage(s, r, status) {
 		sh.replyError(s, r, status)
 	}
@@ -21,6 +25,10 @@ func (sh *Shard) refuse(s *Session, status int) {
 
 // replyError answers with a page of ours.
 func (sh *Shard) replyError(s *Session, r *Request, status int) {
+	if r.sub != nil {
+		sh.subAnswered(s, r, status)
+		return
+	}
 	note := noteOf(status)
 	status = onWire(status)
 	r.status = 0

@@ -21,6 +21,7 @@ type flow struct {
 	rechunk  bool   // the destination gets the chunked coding
 	keeps    bool   // trailers go on
 	ended    bool   // the whole body was read
+	pacing   pacing
 }
 
 // begin readies the flow for a body. What it holds already goes first.
@@ -138,10 +139,10 @@ func (sh *Shard) send(to *relay.Half, f *flow, b []byte) (ok bool) {
 	if len(b) == 0 {
 		return true
 	}
-	n := 0
-	if !f.pending() && to.Bits&relay.CanWrite != 0 {
+	n, part := 0, b[:sh.room(f, len(b))]
+	if !f.pending() && to.Bits&relay.CanWrite != 0 && len(part) > 0 {
 		var errno sys.Errno
-		n, errno = sh.mover.Write(to, b)
+		n, errno = sh.mover.Write(to, part)
 		if errno == sys.EAGAIN {
 			n, errno = 0, 0
 		}
@@ -150,7 +151,7 @@ func (sh *Shard) send(to *relay.Half, f *flow, b []byte) (ok bool) {
 			return false
 		}
 		f.sealed = sh.mover.Pending(to)
-		if n < len(b) || f.sealed {
+		if n < len(part) || f.sealed {
 			to.Bits &^= relay.CanWrite
 		}
 		f.sent += int64(n)
@@ -188,7 +189,11 @@ func (sh *Shard) flush(to *relay.Half, f *flow) (done, ok bool) {
 			return false, true
 		}
 		buf := sh.bufs.At(f.out)
-		n, errno := sh.mover.Write(to, buf.Bytes())
+		part := buf.Bytes()[:sh.room(f, buf.Len())]
+		if len(part) == 0 {
+			return false, true
+		}
+		n, errno := sh.mover.Write(to, part)
 		switch {
 		case errno == sys.EAGAIN:
 			to.Bits &^= relay.CanWrite

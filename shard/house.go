@@ -12,6 +12,7 @@ func (sh *Shard) house() {
 	}
 	sh.houseAtMs = 0
 	more := sh.pooled.expire(sh)
+	sh.forgetLeft()
 	more = sh.retryAccept() || more
 	more = sh.logSuppressed() || more
 	more = sh.trim() || more

@@ -498,12 +498,12 @@ func TestVariableProxyPass(t *testing.T) {
 		t.Errorf("status %d", resp.StatusCode)
 	}
 	w.ask(func(sh *Shard) {
-		if len(sh.adHoc) != 1 {
-			t.Errorf("%d groups were made, want 1", len(sh.adHoc))
+		if sh.adHoc.len() != 1 {
+			t.Errorf("%d groups were made, want 1", sh.adHoc.len())
 		}
 	})
 	w.sh.Use(w.sh.opt.Snapshot)
-	w.eventually("the groups are dropped", func(sh *Shard) bool { return sh.adHoc == nil })
+	w.eventually("the groups are dropped", func(sh *Shard) bool { return sh.adHoc.len() == 0 })
 }
 
 func TestAdHocServer(t *testing.T) {

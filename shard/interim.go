@@ -14,7 +14,7 @@ const interimsMax = 16
 // has left its state.
 func (sh *Shard) passInterim(s *Session, r *Request, data []byte) bool {
 	e := &r.env
-	passes := r.req.Minor == 1 && !r.down.pending()
+	passes := r.req.Minor == 1 && !r.down.pending() && r.sub == nil
 	switch {
 	case r.resp.Status == 100:
 		passes = passes && r.expects && r.asked100

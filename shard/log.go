@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"holdfast/internal/sys"
-	"holdfast/internal/wheel"
 	"holdfast/observe"
 )
 
@@ -29,13 +28,38 @@ type errorLog struct {
 	entry  observe.Entry
 	text   []byte // scratch for Client
 	lineNs int64  // time of the last line, written or suppressed
+	// scratch is a line under construction.
+	scratch []byte
+}
+
+// ErrorTarget is one error_log of a level: the number of its log, and the lowest level that
+// it takes. The zero value is none.
+type ErrorTarget struct {
+	Log   uint16
+	Level observe.Level
+	Set   bool
+}
+
+// ErrorTargets are the error_log of a level, in order, none behind one that is not Set.
+// Without any, lines go to the process's own.
+type ErrorTargets [4]ErrorTarget
+
+// takes reports whether one of the targets takes lines of this level.
+func (t *ErrorTargets) takes(level observe.Level) bool {
+	for i := range t {
+		if t[i].Set && level >= t[i].Level {
+			return true
+		}
+	}
+	return false
 }
 
 func (sh *Shard) openLogs() {
 	for _, sink := range sh.opt.Logs {
 		sh.logs = append(sh.logs, logBuffer{sink: sink})
 	}
-	sh.errors.log = observe.NewErrorLog(sh.opt.ErrorLevel, sh.opt.Pid, sh.opt.Index)
+	// Which levels are written, errorTargets says.
+	sh.errors.log = observe.NewErrorLog(observe.LevelDebug, sh.opt.Pid, sh.opt.Index)
 	sh.errors.lines.sink = sh.opt.Errors
 }
 
@@ -53,11 +77,23 @@ func (l *logBuffer) flush() {
 	}
 }
 
+// errorTargets are the error_log that hold for a session; nil means the process's own. ok is
+// false if none of them takes lines of this level.
+func (sh *Shard) errorTargets(s *Session, level observe.Level) (targets *ErrorTargets, ok bool) {
+	if s != nil {
+		if targets = &sh.opt.Policies.At(s.policy).Errors; targets[0].Set {
+			return targets, targets.takes(level)
+		}
+	}
+	return nil, level >= sh.opt.ErrorLevel
+}
+
 // logError writes an error log line about a session, or about the shard where s is
 // nil. message is constant text, by which repeated lines are limited.
 func (sh *Shard) logError(s *Session, level observe.Level, message string, detail []byte) {
 	el := &sh.errors
-	if !el.log.Enabled(level) {
+	targets, ok := sh.errorTargets(s, level)
+	if !ok {
 		return
 	}
 	e := &el.entry
@@ -66,9 +102,19 @@ func (sh *Shard) logError(s *Session, level observe.Level, message string, detai
 		e.Conn = s.id
 		sh.describe(s, e)
 	}
-	el.lines.buf = el.log.Append(el.lines.buf, e)
 	el.lineNs = e.NowNs
 	sh.houseSoon()
+	if targets == nil {
+		el.lines.buf = el.log.Append(el.lines.buf, e)
+		return
+	}
+	el.scratch = el.log.Append(el.scratch[:0], e)
+	for _, t := range targets {
+		if t.Set && level >= t.Level {
+			log := &sh.logs[t.Log]
+			log.buf = append(log.buf, el.scratch...)
+		}
+	}
 }
 
 // logSuppressed writes how many lines were suppressed in seconds that are over. It
@@ -76,7 +122,12 @@ func (sh *Shard) logError(s *Session, level observe.Level, message string, detai
 func (sh *Shard) logSuppressed() (more bool) {
 	el := &sh.errors
 	nowNs := sh.wallNs()
-	el.lines.buf = el.log.AppendSuppressed(el.lines.buf, nowNs)
+	el.scratch = el.log.AppendSuppressed(el.scratch[:0], nowNs)
+	for line := range bytes.Lines(el.scratch) {
+		if observe.LineLevel(line) >= sh.opt.ErrorLevel {
+			el.lines.buf = append(el.lines.buf, line...)
+		}
+	}
 	const second = int64(time.Second)
 	return nowNs/second == el.lineNs/second
 }
@@ -137,7 +188,7 @@ func requestLine(head []byte) []byte {
 
 // logErrno is logError for a failed system call.
 func (sh *Shard) logErrno(s *Session, level observe.Level, message string, errno sys.Errno) {
-	if !sh.errors.log.Enabled(level) {
+	if _, ok := sh.errorTargets(s, level); !ok {
 		return
 	}
 	var text [128]byte
@@ -163,6 +214,11 @@ func (sh *Shard) countPeerBytes(r *Request) {
 func (sh *Shard) endRequest(r *Request) {
 	sh.countPeerBytes(r)
 	e := &r.env
+	if r.sub != nil { // the client left meanwhile
+		e.Return(&r.sub.mark)
+		e.ForgetUpstream()
+		r.location, r.sub = e.Location, nil
+	}
 	e.BytesSent = r.down.sent
 	e.BodyBytesSent = max(r.down.sent-r.headSent, 0)
 	e.UpstreamBytesSent = r.up.sent
@@ -181,53 +237,19 @@ func (sh *Shard) endRequest(r *Request) {
 		e.Status = statusClientClosed
 	}
 	e.NowNs = sh.wallNs()
-	for _, l := range r.settings().AccessLogs {
-		sh.logs[l.File].buf = l.Format.Append(sh.logs[l.File].buf, e)
+	if r.quiet {
+		return
+	}
+	logs := r.settings().AccessLogs
+	for i := range logs {
+		if l := &logs[i]; l.Wanted(e) {
+			sh.logs[l.File].buf = l.Format.Append(sh.logs[l.File].buf, e)
+		}
 	}
 }
 
 // statusClientClosed is nginx's status for a client that left before the answer.
 const statusClientClosed = 499
-
-// logTunnelClose writes the line at a tunnel's close, in key=value form.
-func (sh *Shard) logTunnelClose(s *Session) {
-	p := sh.opt.Policies.At(s.policy)
-	for i, set := 0, p.Logs; set != 0; i, set = i+1, set>>1 {
-		if set&1 != 0 && i < len(sh.logs) {
-			sh.logs[i].buf = sh.appendTunnelClose(sh.logs[i].buf, s)
-		}
-	}
-}
-
-func (sh *Shard) appendTunnelClose(b []byte, s *Session) []byte {
-	b = append(b, "tunnel_close connection="...)
-	b = strconv.AppendUint(b, s.id, 10)
-	b = append(b, " reason="...)
-	b = append(b, s.reason.String()...)
-	b = append(b, " side="...)
-	b = append(b, s.side.String()...)
-	b = append(b, " seconds="...)
-	ms := uint64(sh.tick-s.openedTick) * wheel.TickMs
-	b = strconv.AppendUint(b, ms/1000, 10)
-	b = append(b, '.', byte('0'+ms/100%10), byte('0'+ms/10%10), byte('0'+ms%10))
-	b = append(b, " bytes_up="...)
-	b = strconv.AppendUint(b, s.Down.Bytes, 10)
-	b = append(b, " bytes_down="...)
-	b = strconv.AppendUint(b, s.Up.Bytes, 10)
-	b = append(b, " messages_up="...)
-	b = strconv.AppendUint(b, uint64(s.Down.Messages), 10)
-	b = append(b, " messages_down="...)
-	b = strconv.AppendUint(b, uint64(s.Up.Messages), 10)
-	b = append(b, " upstream="...)
-	if peer := sh.opt.Peers.ByID(s.peer); peer != nil {
-		b = append(b, peer.Name...)
-	} else {
-		b = append(b, '-')
-	}
-	b = append(b, " trail="...)
-	b = s.trail.Append(b)
-	return append(b, '\n')
-}
 
 // wallNs is the time of day of this turn, in nanoseconds since 1970.
 func (sh *Shard) wallNs() int64 {

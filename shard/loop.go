@@ -40,6 +40,7 @@ func (sh *Shard) turn() {
 	sh.flushLogs()
 	sh.freeClosed()
 	sh.publishLoad()
+	sh.publishTotals()
 	if assert.On {
 		sh.checkInvariants()
 	}
@@ -137,6 +138,8 @@ func (sh *Shard) step(s *Session) (again bool) {
 		return sh.onTunnel(s)
 	case ReadHead:
 		return sh.onReadHead(s)
+	case Delay:
+		return sh.onDelay(s)
 	case Access:
 		return sh.onAccess(s)
 	case ReadBody:

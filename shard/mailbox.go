@@ -82,7 +82,7 @@ func (sh *Shard) snapshotCounters() observe.Counters {
 func (sh *Shard) Use(sn *Snapshot) {
 	sh.Post(func(sh *Shard) {
 		sh.snapshot = sn
-		sh.adHoc = nil
+		sh.adHoc = adHocGroups{}
 	})
 }
 

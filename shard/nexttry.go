@@ -18,6 +18,7 @@ const (
 	failClosed  // the upstream closed or reset before a response head
 	failInvalid // the upstream's head breaks HTTP
 	failHandshake
+	failStatus // an answer whose status proxy_next_upstream names
 )
 
 // failures has, for each failure, the status of the answer if no other peer is
@@ -46,6 +47,7 @@ var failures = [...]struct {
 		"upstream sent an invalid response", disabledReading},
 	failHandshake: {502, observe.ReasonTLS, false,
 		"SSL_do_handshake() failed while SSL handshaking to upstream", disabledHandshaking},
+	failStatus: {502, observe.ReasonBadResponse, false, "", disabledReading},
 }
 
 const (
@@ -71,6 +73,7 @@ func (sh *Shard) failTry(s *Session, f failure) {
 
 func (sh *Shard) retryOrGiveUp(s *Session, r *Request, f failure) {
 	stale := s.has(flagReusedUp) && (f == failClosed || f == failSend) && !r.gotBytes
+	sh.endTry(r, f)
 	sh.dropUpstream(s)
 	sh.countPeerBytes(r)
 	switch {
@@ -87,11 +90,22 @@ func (sh *Shard) retryOrGiveUp(s *Session, r *Request, f failure) {
 	}
 }
 
+// endTry notes a failed try for the lists of $upstream_status and the times.
+func (sh *Shard) endTry(r *Request, f failure) {
+	status := failures[f].status
+	if f == failStatus {
+		status = 0 // it has its own
+	}
+	r.env.FailTry(status, sh.nowMs-r.tryMs)
+}
+
 // redial connects anew to the peer whose idle connection had gone.
 func (sh *Shard) redial(s *Session, r *Request) {
 	r.tries++
+	r.env.BeginTry(r.peer.Name, r.up.sent)
 	r.tryMs = sh.nowMs
 	r.sentHead = false
+	r.peer.Active.Add(1) // as Pick does
 	if !sh.dial(s, r, r.peer) {
 		sh.retryOrGiveUp(s, r, failConnect)
 	}
@@ -99,20 +113,63 @@ func (sh *Shard) redial(s *Session, r *Request) {
 
 // mayTryNext says whether proxy_next_upstream lets the request go to another peer.
 func (sh *Shard) mayTryNext(r *Request, f failure) bool {
-	set := r.settings()
 	want := route.NextOnError
-	if failures[f].timeout {
+	switch {
+	case f == failInvalid:
+		want = route.NextOnInvalidHeader
+	case f == failStatus:
+		want = nextOnStatus(r.resp.Status)
+	case failures[f].timeout:
 		want = route.NextOnTimeout
 	}
+	set := r.settings()
 	switch {
-	case f == failInvalid, set.NextUpstream&want == 0, !r.replayable():
+	case set.NextUpstream&want == 0, !r.replayable():
 		return false
-	case !r.repeatable():
+	case !r.repeatable() && set.NextUpstream&route.NextNonIdempotent == 0:
 		return false
 	case set.NextUpstreamTries > 0 && r.tries >= int(set.NextUpstreamTries):
 		return false
 	}
 	return set.NextUpstreamTimeout <= 0 || sh.nowMs-r.passedMs < set.NextUpstreamTimeout
+}
+
+// nextOnStatus is what proxy_next_upstream calls an answer with this status.
+func nextOnStatus(status int) route.NextUpstream {
+	switch status {
+	case 500:
+		return route.NextOn500
+	case 502:
+		return route.NextOn502
+	case 503:
+		return route.NextOn503
+	case 504:
+		return route.NextOn504
+	case 403:
+		return route.NextOn403
+	case 404:
+		return route.NextOn404
+	case 429:
+		return route.NextOn429
+	}
+	return 0
+}
+
+// triesOther lets another peer answer in the place of one whose answer has a status that
+// proxy_next_upstream names. Without another peer that answer is the client's. As in nginx a
+// 403 or 404 is no failure of the peer.
+func (sh *Shard) triesOther(s *Session, r *Request) bool {
+	status := r.resp.Status
+	if nextOnStatus(status) == 0 || r.tries >= r.group.Len() || !sh.mayTryNext(r, failStatus) {
+		return false
+	}
+	if status != 403 && status != 404 {
+		sh.blame(s, r, failStatus)
+	}
+	r.lastStatus = status
+	sh.forgetResponse(&r.env)
+	sh.retryOrGiveUp(s, r, failStatus)
+	return true
 }
 
 // repeatable reports whether another try can't do twice what must be done once.
@@ -148,5 +205,9 @@ func (sh *Shard) giveUp(s *Session, f failure) {
 	r := sh.cold(s)
 	s.cause(failures[f].reason, observe.SideUpstream)
 	r.upFailed = true
-	sh.refuse(s, failures[f].status)
+	status := failures[f].status
+	if f == failStatus {
+		status = r.lastStatus // all others have failed since
+	}
+	sh.refuse(s, status)
 }

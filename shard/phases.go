@@ -85,6 +85,7 @@ func (sh *Shard) locate(s *Session, r *Request) bool {
 	if r.location, redirect = r.server.Locate(e); r.location == nil {
 		r.location = r.server.Content
 	}
+	r.location = r.location.ForMethod(e, r.asGet)
 	e.Location = r.location
 	sh.settle(s, r)
 	set := r.settings()
@@ -149,6 +150,10 @@ func (sh *Shard) rewritten(s *Session, r *Request, done *route.Rewritten) (goOn 
 	case route.RewriteReturns:
 		sh.replyReturn(s, r, done.Return)
 	case route.RewriteRedirects:
+		if r.sub != nil {
+			sh.subAnswered(s, r, done.Status)
+			return false
+		}
 		r.status = 0
 		form := sh.beginReply(s, r, done.Status)
 		sh.finishReply(s, r, done.Status, route.AppendRedirect(sh.out[:0], &r.env, done.Status, done.URL, form))

@@ -45,7 +45,7 @@ func (l *pooledList) Len() int { return l.idle }
 // reusable reports whether a connection made for this request may serve others after it.
 func (r *Request) reusable() bool {
 	return r.stream == nil && !r.connect && r.upgrade == httpparse.UpgradeNone && r.group.Keepalive > 0 &&
-		r.proxyProtocol() == 0
+		r.proxyProtocol() == 0 && !r.proxy.Bind().Dynamic()
 }
 
 // registerUpstream registers a new connection with the poller: under the session's handle,
@@ -76,7 +76,8 @@ func (sh *Shard) poolUpstream(s *Session, r *Request) {
 		l.count = append(l.count, 0)
 	}
 	if r.upConn == 0 || int(l.count[s.peer]) >= g.Keepalive || sh.quitting || sh.stopping ||
-		g.KeepaliveTimeMs > 0 && sh.nowMs-l.slab.At(r.upConn-1).bornMs >= g.KeepaliveTimeMs || !sh.upstreamSilent(s) {
+		g.KeepaliveTimeMs > 0 && sh.nowMs-l.slab.At(r.upConn-1).bornMs >= g.KeepaliveTimeMs ||
+		sh.isLeaving(s.peer) || !sh.upstreamSilent(s) {
 		sh.dropUpstream(s)
 		return
 	}
@@ -86,6 +87,7 @@ func (sh *Shard) poolUpstream(s *Session, r *Request) {
 	c.requests++
 	c.tls, c.identity = s.Up.TLS(), r.identity
 	l.link(slot, c)
+	r.peer.Release()
 	s.Up = relay.Half{FD: -1}
 	s.peer, r.upConn = 0, 0
 	s.flags &^= flagReusedUp

@@ -20,7 +20,7 @@ func (sh *Shard) holdsBody(s *Session, r *Request) bool {
 	}
 	limit := set.ClientBodyBufferSize
 	holds := set.RequestBuffering || r.up.framing.Kind == httpparse.BodyChunked && r.proxy.Minor == 0
-	if r.up.ended || !holds || r.up.left+r.up.read > limit || sh.memoryShort() {
+	if r.up.ended || !r.replacesBody() && (!holds || r.up.left+r.up.read > limit || sh.memoryShort()) {
 		return false
 	}
 	sh.setState(s, ReadBody)
@@ -53,6 +53,9 @@ func (sh *Shard) takeGlued(s *Session, r *Request) bool {
 }
 
 func (sh *Shard) holdBody(r *Request, payload, trailers []byte) {
+	if r.replacesBody() {
+		return
+	}
 	if len(payload) > 0 {
 		sh.store(&r.body, payload)
 	}
@@ -79,6 +82,9 @@ func (sh *Shard) bodyHeld(r *Request) {
 
 // appendHeld appends what is held of the request body as the upstream gets it.
 func (sh *Shard) appendHeld(r *Request, out []byte) []byte {
+	if r.replacesBody() {
+		return append(out, r.ownBody...)
+	}
 	if r.asGet {
 		return out
 	}
@@ -103,7 +109,7 @@ func (sh *Shard) onReadBody(s *Session) (again bool) {
 	}
 	for range pumpRounds {
 		switch {
-		case r.up.ended, r.up.read > r.settings().ClientBodyBufferSize, sh.memoryShort():
+		case r.up.ended, !r.replacesBody() && (r.up.read > r.settings().ClientBodyBufferSize || sh.memoryShort()):
 			sh.startProxy(s, r)
 			return true
 		case s.Down.Bits&relay.CanRead == 0:
@@ -127,7 +133,8 @@ const chunkRoom = 1 << 10
 // its state.
 func (sh *Shard) readBodyHeld(s *Session, r *Request) bool {
 	raw := sh.mover.Scratch
-	if room := r.settings().ClientBodyBufferSize - r.up.read + chunkRoom; room < int64(len(raw)) {
+	room := r.settings().ClientBodyBufferSize - r.up.read + chunkRoom
+	if room < int64(len(raw)) && !r.replacesBody() {
 		raw = raw[:room]
 	}
 	if r.up.framing.Kind == httpparse.BodyLength && r.up.left < int64(len(raw)) {

@@ -268,9 +268,9 @@ func (sh *Shard) keepPartial(r *Request, data []byte) {
 // badResponse answers for an upstream that breaks HTTP.
 func (sh *Shard) badResponse(s *Session, why string) {
 	sh.logError(s, observe.LevelError, invalidResponse, []byte(why))
-	sh.blame(s, sh.cold(s), failInvalid)
-	sh.dropUpstream(s)
-	sh.giveUp(s, failInvalid)
+	r := sh.cold(s)
+	sh.blame(s, r, failInvalid)
+	sh.retryOrGiveUp(s, r, failInvalid)
 }
 
 // answer begins to relay a final response, or switches protocols.
@@ -290,14 +290,24 @@ func (sh *Shard) answer(s *Session, r *Request, data []byte) {
 		sh.startSwitch(s, r, rest)
 		return
 	}
-	framing, perr := r.resp.Framing(head, r.req.MethodID)
+	framing, perr := r.resp.Framing(head, r.methodUp)
 	if perr != httpparse.OK {
 		sh.forgetResponse(e)
 		sh.badResponse(s, perr.String())
 		return
 	}
+	if sh.triesOther(s, r) {
+		return
+	}
+	if r.sub != nil {
+		sh.endSubrequest(s, r, framing, rest)
+		return
+	}
 	if r.intercepts() {
 		sh.intercept(s, r)
+		return
+	}
+	if sh.accelerated(s, r) {
 		return
 	}
 	sh.startBody(s, r, framing, rest)

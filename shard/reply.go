@@ -29,6 +29,7 @@ func (sh *Shard) finishReply(s *Session, r *Request, status int, out []byte) {
 	r.down.ended = true
 	r.headSent += int64(headLen(out))
 	r.wait = waitNone
+	sh.paceAnswer(r)
 	sh.await(s, r, waitClientWrite)
 	ok := sh.send(&s.Down, &r.down, out)
 	sh.out = out[:0]
@@ -80,7 +81,7 @@ func (sh *Shard) onReply(s *Session) (again bool) {
 		sh.clientWriteFailed(s)
 		return false
 	case !done:
-		sh.await(s, r, waitClientWrite)
+		sh.awaitClient(s, r)
 		return false
 	}
 	r.env.Completed = true

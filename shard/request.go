@@ -60,6 +60,7 @@ type Request struct {
 	askedUp  bool // the upstream was asked to switch
 	upFailed bool // no upstream answered
 	outcome  bool // the outcome of an upgrade was counted
+	quiet    bool // the access log has no line for it (tunnel_log)
 	gotBytes bool // the upstream has sent something in this try
 	whole    bool // all of the request body is at hand: it can be sent once more
 	cut      bool // the request body was not taken to its end
@@ -67,12 +68,16 @@ type Request struct {
 	buffers  bool // the response may be read ahead of the client
 	asked100 bool // the upstream was asked for that 100
 
-	phase      phase // of the configuration that is asked next
-	check      uint8 // of the access phase that is asked next
-	denied     int   // the status of a check that failed where another may still admit (satisfy any)
-	limited    bool  // its limits were judged
-	sub        *subrequest
+	phase      phase       // of the configuration that is asked next
+	check      uint8       // of the access phase that is asked next
+	denied     int         // the status of a check that failed where another may still admit (satisfy any)
+	limited    bool        // its limits were judged
+	sub        *subrequest // the request is one of our own (auth_request): &outer; nil: it is the client's
+	outer      subrequest
+	lastStatus int    // of an answer that another peer's was asked for instead of
 	status     int    // takes the place of the answer's own (error_page), 0: does not
+	methodUp   httpparse.MethodID // of the upstream's request
+	ownBody    []byte             // takes the place of the client's (proxy_set_body)
 	order      uint64 // of a verdict that the session waits for in Access, 0: none
 	failed     int    // the status that led to an error page
 	hops       int    // internal redirects so far
@@ -83,6 +88,8 @@ type Request struct {
 	plainOnTLS bool   // it came without TLS where TLS is spoken
 	connect    bool   // a CONNECT: it becomes a tunnel without a request to the upstream
 	resolving  bool   // its name is being resolved
+	nameOrder  uint64 // of that question
+	named      bool   // it was: the next try is the first
 	asGet      bool   // an error page's request: a GET without the client's body
 }
 

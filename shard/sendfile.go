@@ -43,7 +43,11 @@ func (sh *Shard) pumpFile(s *Session, r *Request) (done, ok bool) {
 		if s.Down.Bits&relay.CanWrite == 0 {
 			return false, true
 		}
-		n, errno := sh.sendFile(s, r, int(min(f.end-f.at, fileStep)))
+		step := sh.room(&r.down, int(min(f.end-f.at, fileStep)))
+		if step == 0 {
+			return false, true
+		}
+		n, errno := sh.sendFile(s, r, step)
 		switch {
 		case errno == sys.EAGAIN:
 			s.Down.Bits &^= relay.CanWrite

@@ -16,7 +16,7 @@ func (sh *Shard) startSend(s *Session, r *Request) {
 		Framing: r.framingUp(), Upgrade: r.upgrade, Keepalive: keep && r.proxy.Minor == 1,
 		Expect: expect, Trailers: r.settings().PassTrailers && r.proxy.Minor == 1, Get: r.asGet,
 	})
-	r.askedUp, r.asked100 = sent.Upgrade, sent.Expect
+	r.askedUp, r.asked100, r.methodUp = sent.Upgrade, sent.Expect, sent.Method
 	r.keepUp = keep && !sent.Close && !sent.Upgrade && sent.Minor == 1
 	out = sh.appendHeld(r, out)
 	r.peer.Requests.Add(1)
@@ -37,6 +37,9 @@ func (sh *Shard) startSend(s *Session, r *Request) {
 
 // framingUp is how the request's body is delimited towards the upstream.
 func (r *Request) framingUp() httpparse.Framing {
+	if r.replacesBody() {
+		return r.ownFraming()
+	}
 	if r.asGet {
 		return httpparse.Framing{}
 	}

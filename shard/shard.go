@@ -56,6 +56,8 @@ type Options struct {
 	// in the upper half its sessions, or LoadUnavailable; in the lower half how many it has
 	// accepted from its sockets, modulo 2^32. Only the shard writes it.
 	Load *atomic.Uint64
+	// Totals has the numbers of all shards for stub_status; nil where nothing asks for them.
+	Totals *Totals
 }
 
 // Shard is one event loop and all it owns. Only Post, Counters, Use, Adopt, Quit,
@@ -73,15 +75,18 @@ type Shard struct {
 	requests   requestPool
 	addresses  addressCache
 	verified   *access.Checker // asks about credentials that were verified before
+	bindTurn   uint32          // connections with proxy_bind so far
 	orders     uint64          // verdicts on credentials so far
 	snapshot   *Snapshot
 	handshakes map[uint32]*handshaking // by slot of the session
 	identities identities
 	proxied    proxiedList
-	streamEnds streamEnds
+	held       heldLines
 	paces      map[uint32]paces // by slot of the session
 	limits     heldLimits
-	adHoc      map[string]*upstream.Group // groups of addresses that proxy_pass rendered from variables
+	leaving    leavers
+	trial      limit.Trial // of limit_req
+	adHoc      adHocGroups // of addresses and names that proxy_pass rendered from variables
 	counters   observe.Counters
 
 	listeners []listener

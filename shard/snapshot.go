@@ -20,6 +20,8 @@ type Snapshot struct {
 	Table *route.Table
 	// Groups are indexed by route.Proxy.Group.
 	Groups []*upstream.Group
+	// Balancing is what the choices of Groups depend on beside them, by the same index.
+	Balancing []Balancing
 	// GroupByName finds the group of a proxy_pass with variables.
 	GroupByName map[string]*upstream.Group
 	// StreamGroupByName is the same for the stream context; its groups are in Groups too.
@@ -30,10 +32,21 @@ type Snapshot struct {
 	Users []*access.Users
 	// Zones are indexed by route.LimitConn.Zone.
 	Zones []*limit.Zone
+	// RateZones are indexed by route.LimitReq.Zone.
+	RateZones []RateZone
+	// StubStatus says that a location answers with the shards' numbers (stub_status).
+	StubStatus bool
 	// Listeners are indexed by a listener's number, which is also its number in Table.
 	Listeners []ListenerInfo
 	// UpstreamTLS is indexed by route.Proxy.TLS - 1.
 	UpstreamTLS []*UpstreamTLS
+}
+
+// RateZone is a limit_req_zone: its table, which may outlive the configuration, and its rate
+// in thousandths of a request a second.
+type RateZone struct {
+	Zone *limit.RateZone
+	Rate int64
 }
 
 // ListenerInfo is what a request may want to know about where it came in.
@@ -80,6 +93,7 @@ type Policy struct {
 	EndsAtFin       bool   // one direction's end is the end of both (proxy_half_close off)
 	DeadPeers       bool   // the kernel looks for a dead upstream (proxy_socket_keepalive)
 	Logs            uint64 // bit i: write the line at a tunnel's close to log i
+	Errors          ErrorTargets
 }
 
 // Policies interns policies for the life of the process: a tunnel keeps a small

@@ -12,7 +12,7 @@ const spliceBodyAbove = 256 << 10
 // splices reports whether what comes next of a body may go through a pipe: it has a
 // length, so that nothing behind it is moved, needs no coding, and is long.
 func (f *flow) splices(from, to *relay.Half) bool {
-	return !secured(from, to) && f.framing.Kind == httpparse.BodyLength && !f.rechunk && f.left > spliceBodyAbove &&
+	return !secured(from, to) && f.unpaced() && f.framing.Kind == httpparse.BodyLength && !f.rechunk && f.left > spliceBodyAbove &&
 		!f.pending() && to.Bits&relay.CanWrite != 0
 }
 

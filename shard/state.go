@@ -11,8 +11,8 @@ import (
 //	 (each only where the listener      │               │
 //	  asks for it)                      ▼               │
 //	               ReadHead ◀───────────┴── first byte ─┼───────┐
-//	               │  │ ─▶ Access (auth_basic) goes on  │       │
-//	               │  │       as ReadHead does          │       │
+//	               │  │ ─▶ Delay (limit_req) and Access │       │
+//	               │  │    (auth_basic) go on as it does│       │
 //	               │  │ route found, new upstream leg   │       │
 //	    pooled leg │  ▼         (by ReadBody where the   ▼       │
 //	      ┌────────┘ Connect ◀─┐ body is held first) next peer  │
@@ -34,7 +34,7 @@ import (
 //	      │ one half Shut          ▲                              end of batch
 //	      ▼                        │
 //	    HalfClosed ────────────────┘
-//	error_page may lead from ReadBody, Connect, UpHandshake, SendHead and ReadResp to Access
+//	error_page may lead from ReadBody, Connect, UpHandshake, SendHead and ReadResp to Delay and Access
 //	any state ─▶ Closed: reset, client gone, timer with nothing left to say
 type State uint8
 
@@ -45,6 +45,7 @@ const (
 	Handshake                // TLS handshake with the client, made by the pool
 	Preread                  // stream: deciding about a connection, perhaps by its first bytes
 	ReadHead                 // reading a request head
+	Delay                    // waiting until the request keeps to limit_req
 	Access                   // waiting for the verdict on a password
 	ReadBody                 // holding the request body before an upstream is asked
 	Connect                  // connecting to a peer
@@ -66,7 +67,7 @@ const (
 var _ [observe.StateCount]struct{} = [stateCount]struct{}{}
 
 var stateNames = [stateCount]string{
-	"free", "proxyheader", "handshake", "preread", "readhead", "access", "readbody", "connect", "uphandshake",
+	"free", "proxyheader", "handshake", "preread", "readhead", "delay", "access", "readbody", "connect", "uphandshake",
 	"sendhead", "readresp", "body", "switch", "tunnel", "halfclosed", "idle", "reply", "linger", "closed",
 }
 
@@ -88,19 +89,20 @@ func to(states ...State) (set uint32) {
 	return set
 }
 
-// legal has, for each state, the set of states that may follow: 78 edges.
+// legal has, for each state, the set of states that may follow: 91 edges.
 var legal = [stateCount]uint32{
 	Free:        to(ProxyHeader, Handshake, Preread, ReadHead),
 	ProxyHeader: to(Handshake, Preread, ReadHead, Closed),
 	Handshake:   to(Preread, ReadHead, Linger, Closed),
 	Preread:     to(Connect, Reply, Closed),
-	ReadHead:    to(Access, ReadBody, Connect, SendHead, Reply, Closed),
-	Access:      to(ReadBody, Connect, SendHead, Reply, Closed),
-	ReadBody:    to(Access, Connect, SendHead, Reply, Closed),
-	Connect:     to(Access, UpHandshake, SendHead, Switch, Tunnel, Connect, Reply, Linger, Closed),
-	UpHandshake: to(Access, SendHead, Tunnel, Connect, Reply, Linger, Closed),
-	SendHead:    to(Access, ReadResp, Connect, Reply, Closed),
-	ReadResp:    to(Access, Body, Switch, ReadResp, Connect, Reply, Closed),
+	ReadHead:    to(Delay, Access, ReadBody, Connect, SendHead, Reply, Closed),
+	Delay:       to(Access, ReadBody, Connect, SendHead, Reply, Closed),
+	Access:      to(Delay, ReadBody, Connect, SendHead, Reply, Closed),
+	ReadBody:    to(Delay, Access, Connect, SendHead, Reply, Closed),
+	Connect:     to(Delay, Access, UpHandshake, SendHead, Switch, Tunnel, Connect, Reply, Linger, Closed),
+	UpHandshake: to(Delay, Access, SendHead, Tunnel, Connect, Reply, Linger, Closed),
+	SendHead:    to(Delay, Access, ReadResp, Connect, Reply, Closed),
+	ReadResp:    to(Delay, Access, Body, Switch, ReadResp, Connect, Reply, Closed),
 	Body:        to(Idle, Linger, Closed),
 	Switch:      to(Tunnel, HalfClosed, Linger, Closed),
 	Tunnel:      to(HalfClosed, Linger, Closed),

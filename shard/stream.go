@@ -23,20 +23,23 @@ func (sh *Shard) passStream(s *Session, r *Request) {
 		r.group = r.snapshot.Groups[p.Group]
 	} else {
 		target, ok := p.Resolve(&r.env)
-		if ok {
-			if r.group = r.snapshot.StreamGroupByName[string(target.Name)]; r.group == nil {
-				r.group = sh.adHocGroup(&target)
-			}
+		if !ok {
+			sh.nameRefused(s, r, "proxy_pass with variables gives no address to connect to:", target.Name)
+			return
 		}
-		if r.group == nil {
-			sh.logError(s, observe.LevelError,
-				"proxy_pass with variables gives neither an address nor an upstream of the configuration:", target.Name)
-			s.cause(observe.ReasonRefused, observe.SideProxy)
-			sh.endStream(s, r, streamFailed)
+		if r.group = r.snapshot.StreamGroupByName[string(target.Name)]; r.group == nil {
+			r.group = sh.renderedGroup(s, r, &target, p.Resolver)
+		}
+		if r.group == nil { // it waits for the name's addresses, or was refused
 			return
 		}
 	}
-	r.bind = p.Bind(&r.env)
+	sh.passStreamOn(s, r)
+}
+
+// passStreamOn goes on once the session's group is known.
+func (sh *Shard) passStreamOn(s *Session, r *Request) {
+	p := r.stream.Proxy
 	if p.TLS != 0 {
 		sh.identify(r, r.snapshot.UpstreamTLS[p.TLS-1])
 	}
@@ -69,54 +72,16 @@ func (sh *Shard) endStream(s *Session, r *Request, status int) {
 // openStream begins the tunnel of a stream's session whose upstream is connected.
 func (sh *Shard) openStream(s *Session, r *Request) {
 	r.group.OK(r.peer)
+	r.group.Took(r.peer, r.env.UpstreamConnectMs, -1)
 	r.env.Status = streamOK
 	download, upload := r.stream.Proxy.Rates(&r.env)
-	end := &sh.streamEnds
-	for _, l := range r.stream.Logs {
-		end.add(s.slot, streamLine{
-			file: l.File, line: l.Log.AppendOpen(nil, &r.env), tryMs: r.tryMs, startNs: r.env.ConnectionStartNs,
-		})
+	for i := range r.stream.Logs {
+		if l := &r.stream.Logs[i]; l.Wanted(&r.env) {
+			sh.holdLine(s, r, l.File, l.Log)
+		}
 	}
 	sh.openTunnel(s)
 	sh.pace(s, download, upload)
-}
-
-// streamLine is a line of an access log whose end will be known when the session ends.
-type streamLine struct {
-	line    []byte
-	tryMs   int64 // when the upstream was asked
-	startNs int64 // when the connection was accepted
-	file    int
-}
-
-// streamEnds holds the lines that wait for the end of streams' sessions, by slot. A session
-// without access_log has none.
-type streamEnds map[uint32][]streamLine
-
-func (l *streamEnds) add(slot uint32, line streamLine) {
-	if *l == nil {
-		*l = streamEnds{}
-	}
-	(*l)[slot] = append((*l)[slot], line)
-}
-
-// logStreamEnd writes the lines of a stream's session that was a tunnel.
-func (sh *Shard) logStreamEnd(s *Session) {
-	lines := sh.streamEnds[s.slot]
-	if lines == nil {
-		return
-	}
-	delete(sh.streamEnds, s.slot)
-	now := sh.wallNs()
-	end := route.StreamEnd{
-		NowNs: now, Status: streamOK, Upstream: true, UpstreamFirstByteMs: -1,
-		BytesSent: int64(s.Up.Bytes), BytesReceived: int64(s.Down.Bytes),
-		UpstreamBytesSent: int64(s.Down.Bytes), UpstreamBytesReceived: int64(s.Up.Bytes),
-	}
-	for _, l := range lines {
-		end.StartNs, end.UpstreamSessionTimeMs = l.startNs, sh.nowMs-l.tryMs
-		sh.logs[l.file].buf = route.AppendStreamClose(sh.logs[l.file].buf, l.line, &end)
-	}
 }
 
 // logStream writes the lines of a stream's session that became no tunnel.
@@ -130,8 +95,13 @@ func (sh *Shard) logStream(r *Request) {
 		NowNs: e.NowNs, StartNs: e.ConnectionStartNs, Status: e.Status, BytesSent: r.down.sent,
 		Upstream: r.peer != nil, UpstreamFirstByteMs: -1, UpstreamSessionTimeMs: sh.nowMs - r.tryMs,
 	}
-	for _, l := range r.stream.Logs {
-		line := l.Log.AppendOpen(nil, e)
+	for i := range r.stream.Logs {
+		l := &r.stream.Logs[i]
+		if !l.Wanted(e) {
+			continue
+		}
+		line := l.Log.AppendOpen(sh.errors.scratch[:0], e)
+		sh.errors.scratch = line
 		sh.logs[l.File].buf = route.AppendStreamClose(sh.logs[l.File].buf, line, &end)
 	}
 }

@@ -13,6 +13,7 @@ func (sh *Shard) startSwitch(s *Session, r *Request, rest []byte) {
 	out := r.proxy.AppendResponse(sh.out[:0], &r.env, route.ResponseForm{})
 	sh.setState(s, Switch)
 	r.group.OK(r.peer)
+	r.group.Took(r.peer, r.env.UpstreamHeaderMs, -1)
 	sh.begun(r, 101)
 	sh.countOutcome(r, observe.OutcomeSwitched)
 	if r.upgrade == httpparse.UpgradeWebSocket && r.settings().TunnelFrames {
@@ -63,6 +64,9 @@ func (sh *Shard) onSwitch(s *Session) (again bool) {
 }
 
 func (sh *Shard) openTunnel(s *Session) {
+	if r := sh.cold(s); r.stream == nil {
+		sh.logTunnelOpen(s, r)
+	}
 	sh.releaseRequest(s)
 	if id := s.Down.TLS(); id != 0 {
 		sh.mover.TLS.Forget(id)

@@ -18,6 +18,7 @@ const (
 	waitUpstreamRead              // proxy_read_timeout
 	waitUpstreamWrite             // proxy_send_timeout
 	waitContinue                  // continueWaitMs
+	waitPace                      // limit_rate, proxy_limit_rate
 )
 
 // continueWaitMs is how long an upstream has for its word on a body that the client
@@ -64,8 +65,7 @@ func (sh *Shard) onTimer(s *Session) {
 		sh.close(s, observe.ReasonLingerTimeout, observe.SideClient)
 	case Connect:
 		if sh.cold(s).resolving {
-			sh.resolveFailed(s, 504, "a name timed out while being resolved")
-			sh.advance(s)
+			sh.onNameTimer(s)
 			return
 		}
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventTimeout)
@@ -73,6 +73,8 @@ func (sh *Shard) onTimer(s *Session) {
 		sh.advance(s)
 	case SendHead, ReadResp:
 		sh.onExchangeTimer(s)
+	case Delay:
+		sh.onDelayTimer(s)
 	case Access:
 		sh.onAccessTimer(s)
 	case ReadBody:
@@ -152,6 +154,10 @@ func (sh *Shard) onBodyTimer(s *Session) {
 // upstream stopped in the middle. All that is left is to cut the connection.
 func (sh *Shard) onAnswerTimer(s *Session) {
 	r := sh.cold(s)
+	if r.wait == waitPace {
+		sh.advance(s)
+		return
+	}
 	side, reason := observe.SideUpstream, observe.ReasonReadTimeout
 	if s.state != Body || r.down.pending() {
 		side, reason = observe.SideClient, observe.ReasonSendTimeout

@@ -158,6 +158,9 @@ func (sh *Shard) tunnelDeadline(s *Session) (atMs int64) {
 	if wait := sh.paceMs(s); wait > 0 {
 		atMs = earlier(atMs, sh.nowMs+wait)
 	}
+	if leavesMs := sh.leavesAt(s); leavesMs > 0 {
+		atMs = earlier(atMs, leavesMs)
+	}
 	if s.sinceTick != 0 && p.TunnelBlockedMs > 0 {
 		atMs = earlier(atMs, sh.tickMs(s.sinceTick)+p.TunnelBlockedMs)
 	}
@@ -192,6 +195,8 @@ func (sh *Shard) onTunnelTimer(s *Session) {
 		sys.ResetOnClose(fd) // the kernel shall not go on holding what it won't read
 		s.trail = s.trail.Note(side, observe.EventTimeout)
 		sh.close(s, observe.ReasonSendTimeout, side)
+	case sh.hasLeft(s):
+		sh.endRemoved(s)
 	case s.has(flagPaced) && (readable(&s.Down) || readable(&s.Up)): // what has come waits for its pace
 		sh.armTunnel(s)
 		sh.advance(s)

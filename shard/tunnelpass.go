@@ -5,9 +5,7 @@ import (
 
 	"holdfast/httpparse"
 	"holdfast/observe"
-	"holdfast/pool"
 	"holdfast/route"
-	"holdfast/upstream"
 )
 
 // startTunnelPass answers a CONNECT where the location makes tunnels of them (tunnel_pass).
@@ -59,36 +57,10 @@ func (sh *Shard) refuseTunnel(s *Session, verdict route.TunnelVerdict) {
 
 // connectTunnel begins to connect to the request's group.
 func (sh *Shard) connectTunnel(s *Session, r *Request) {
-	r.env.UpstreamConnectMs, r.env.UpstreamHeaderMs, r.env.UpstreamResponseMs = -1, -1, -1
+	r.env.LeaveUpstream()
 	r.passedMs = sh.nowMs
 	sh.nextTry(s, r, nil)
 }
-
-// connectTo begins to connect to the first of the addresses that answers. Each is judged
-// here, right before: what a name stands for may have changed since it was asked about.
-func (sh *Shard) connectTo(s *Session, r *Request, addrs []netip.Addr, port uint16) {
-	spec := upstream.GroupSpec{Name: ConnectGroup, KeepaliveTimeMs: adHocKeepaliveMs}
-	for _, a := range addrs {
-		if to := netip.AddrPortFrom(a, port); r.location.TunnelPass.AllowAddr(a) {
-			spec.Servers = append(spec.Servers, upstream.ServerSpec{Name: to.String(), Addr: to, Weight: 1})
-		}
-	}
-	if len(spec.Servers) == 0 {
-		sh.refuseTunnel(s, route.TunnelPrivate)
-		return
-	}
-	group, err := upstream.NewGroup(sh.opt.Peers, spec)
-	if err != nil {
-		sh.logError(s, observe.LevelError, "CONNECT to what can't be connected to:", []byte(err.Error()))
-		sh.refuse(s, 502)
-		return
-	}
-	r.group = group
-	sh.connectTunnel(s, r)
-}
-
-// ConnectGroup is the name in the metrics of all that clients asked for by CONNECT.
-const ConnectGroup = "connect"
 
 // resolveTunnel has the name of a CONNECT resolved. The session waits in Connect.
 func (sh *Shard) resolveTunnel(s *Session, r *Request, target route.TunnelTarget) {
@@ -99,46 +71,9 @@ func (sh *Shard) resolveTunnel(s *Session, r *Request, target route.TunnelTarget
 		sh.refuse(s, 502)
 		return
 	}
-	h, request := sh.handle(s), s.requests
-	name, port := string(target.Host), target.Port
-	sh.setState(s, Connect)
-	r.resolving = true
-	sh.timers.Set(s.slot, sh.nowMs+r.settings().ConnectTimeout)
-	ok := r.snapshot.Resolvers[index-1].Resolve(name, func(addrs []netip.Addr, status upstream.ResolveStatus) {
-		sh.Post(func(sh *Shard) { sh.tunnelResolved(h, request, addrs, port, status) })
-	})
-	if !ok {
-		sh.logError(s, observe.LevelError, "too many names are being resolved", nil)
-		sh.refuse(s, 503)
-	}
-}
-
-// tunnelResolved goes on with a CONNECT whose name was looked up, if the session still waits
-// for that.
-func (sh *Shard) tunnelResolved(
-	h pool.Handle, request uint32, addrs []netip.Addr, port uint16, status upstream.ResolveStatus,
-) {
-	s := sh.sessions.Get(h)
-	if s == nil || s.state != Connect || s.requests != request || !sh.cold(s).resolving {
-		return
-	}
-	r := sh.cold(s)
-	r.resolving = false
-	switch status {
-	case upstream.Resolved:
-		sh.connectTo(s, r, addrs, port)
-	case upstream.ResolveTimeout:
-		sh.resolveFailed(s, 504, "a name timed out while being resolved")
-	default:
-		sh.resolveFailed(s, 502, "a name could not be resolved")
-	}
-	sh.advance(s)
-}
-
-func (sh *Shard) resolveFailed(s *Session, status int, text string) {
-	s.cause(observe.ReasonConnectFailed, observe.SideUpstream)
-	sh.logError(s, observe.LevelError, text, nil)
-	sh.refuse(s, status)
+	sh.awaitName(s, r, &nameWait{
+		resolver: r.snapshot.Resolvers[index-1], name: string(target.Host), port: target.Port,
+	}, r.settings().ConnectTimeout)
 }
 
 // openConnect answers a CONNECT whose upstream is connected, and begins its tunnel (RFC 9110

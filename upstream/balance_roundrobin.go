@@ -15,7 +15,8 @@ const (
 // 5, 1, 1 the order is a a b a c a a. The order repeats after as many picks as the
 // weights sum up to, so it is computed once, and a pick is one step of one shared
 // position: all shards together stay even. (nginx also lowers a failing server's
-// weight for a while; here a failed attempt only counts towards max_fails.)
+// weight until as many requests were served as it is heavy; here a failed attempt only
+// counts towards max_fails.)
 type roundRobin struct {
 	cycle []uint16 // member indexes
 
@@ -31,14 +32,13 @@ func newRoundRobin(members []member) *roundRobin {
 // next takes the members in the order of the cycle. A member that cannot take the
 // request uses its place up, which leaves the others with their proportions.
 func (rr *roundRobin) next(s *set, c *Choice, nowMs int64) int {
-	length := uint64(len(rr.cycle))
-	if length == 0 {
+	if len(rr.cycle) == 0 {
 		return -1
 	}
 	i := 0
-	for range min(length, probesMax) {
-		i = int(rr.cycle[(rr.position.Add(1)-1)%length])
-		if s.take(i, c, nowMs) {
+	for range min(len(rr.cycle), probesMax) {
+		i = rr.step()
+		if s.rises(i, nowMs) && s.take(i, c, nowMs) {
 			return i
 		}
 	}
@@ -53,13 +53,29 @@ func (rr *roundRobin) next(s *set, c *Choice, nowMs int64) int {
 	return -1
 }
 
+// step moves the shared position on and returns the member that stood there. There must be one.
+func (rr *roundRobin) step() int {
+	return int(rr.cycle[(rr.position.Add(1)-1)%uint64(len(rr.cycle))])
+}
+
+// round is what every policy has: it is or has a round robin.
+func (rr *roundRobin) round() *roundRobin { return rr }
+
+// resume goes on where the policy before was, so that changing servers does not favour the
+// first.
+func (rr *roundRobin) resume(before policy) {
+	if b, ok := before.(interface{ round() *roundRobin }); ok {
+		rr.position.Store(b.round().position.Load())
+	}
+}
+
 // cycleWeights are the members' weights divided by what they have in common, and
-// scaled so that their sum is at most about cycleMax; 0 for a server that is down.
+// scaled so that their sum is at most about cycleMax; 0 for a server that is down or drains.
 func cycleWeights(members []member) []int {
 	weights := make([]int, len(members))
 	divisor, sum := 0, 0
 	for i := range members {
-		if !members[i].down {
+		if !members[i].down && !members[i].drain {
 			weights[i] = members[i].weight
 			divisor = gcd(divisor, weights[i])
 			sum += weights[i]

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // What a group uses where the configuration says nothing.
@@ -26,7 +28,11 @@ const (
 // which is a group of one server. Every value is taken as it is.
 type GroupSpec struct {
 	Name    string
+	Number  int // Group.Number
 	Servers []ServerSpec
+	Balance Balance
+	// Resolved allows a group without servers: they come by SetServers.
+	Resolved bool
 
 	Keepalive          int   // idle connections a shard keeps; 0: none
 	KeepaliveRequests  int   // requests on one connection
@@ -37,49 +43,44 @@ type GroupSpec struct {
 // ServerSpec is one address of a group (a server directive of an upstream block; one
 // for each address its name resolves to).
 type ServerSpec struct {
-	Name          string         // as logged: "127.0.0.1:8080" or "unix:/path"
-	Addr          netip.AddrPort // for TCP
-	Unix          string         // path of a unix socket; then Addr is not valid
-	Weight        int            // at least 1
-	MaxFails      int            // 0: never unavailable
+	Name string         // as logged: "127.0.0.1:8080" or "unix:/path"
+	Addr netip.AddrPort // for TCP
+	Unix string         // path of a unix socket; then Addr is not valid
+	// Server is the address as written in the configuration, which consistent hashing goes by;
+	// empty: Name.
+	Server        string
+	Weight        int // at least 1
+	MaxConns      int // requests and tunnels at a time; 0: no limit
+	MaxFails      int // 0: never unavailable
 	FailTimeoutMs int64
+	SlowStartMs   int64 // how long a peer that is back takes to its whole weight; 0: no time
 	Down, Backup  bool
+	Drain         bool   // only requests that are bound to the server go there
+	Route         string // what sticky calls the server; empty: nothing
 }
 
-// Group is a set of peers and the way to choose one. It does not change after
-// NewGroup but for its counters and position, and is safe for every shard at once.
+// Group is a set of peers and the way to choose one. But for its counters, its position and
+// its servers (SetServers) it does not change after NewGroup, and is safe for every shard at
+// once.
 type Group struct {
-	Name               string
+	Name string
+	// Number is the group's index in the snapshot, -1 for one that is in none.
+	Number             int
 	Keepalive          int   // idle connections a shard keeps; 0: none
 	KeepaliveRequests  int   // requests on one connection
 	KeepaliveTimeoutMs int64 // how long a connection may idle
 	KeepaliveTimeMs    int64 // how long a connection may carry new requests; 0: no limit
 
-	primary, backup set
-	// single: one server and no backup. nginx then ignores max_fails, because
-	// declaring the only server dead helps nobody.
-	single bool
-}
-
-// set is the primary or the backup servers of a group.
-type set struct {
-	members []member
-	policy  policy
-	single  bool
-}
-
-// member is a peer with what this generation of the configuration says about it.
-type member struct {
-	peer          *Peer
-	weight        int
-	maxFails      int32
-	down          bool
-	failTimeoutMs int64
+	balance  Balance
+	timed    bool // answers are timed: least_time
+	registry *Registry
+	changing sync.Mutex // held while the servers are replaced
+	servers  atomic.Pointer[servers]
 }
 
 // NewGroup builds a group and interns its peers in reg. The peers keep their IDs as
-// long as the group is reachable: a request that uses a peer holds the group until
-// it has counted itself in Peer.Connections or Peer.Tunnels.
+// long as the group is reachable: a request that uses a peer has it on loan (Group.Pick)
+// until it has counted itself in Peer.Connections or Peer.Tunnels.
 //
 // A server that stands twice in the list with the same address is one peer with the
 // sum of the weights; if it is primary and backup, the backup entry is dropped.
@@ -87,58 +88,50 @@ func NewGroup(reg *Registry, spec GroupSpec) (*Group, error) {
 	if err := spec.validate(); err != nil {
 		return nil, fmt.Errorf("upstream %q: %w", spec.Name, err)
 	}
-	servers := merged(spec.Servers)
-	peers := reg.intern(spec.Name, servers)
+	b := spec.Balance
 	g := &Group{
 		Name:               strings.Clone(spec.Name),
+		Number:             spec.Number,
 		Keepalive:          spec.Keepalive,
 		KeepaliveRequests:  spec.KeepaliveRequests,
 		KeepaliveTimeoutMs: spec.KeepaliveTimeoutMs,
 		KeepaliveTimeMs:    spec.KeepaliveTimeMs,
-		single:             len(servers) == 1,
+		balance:            b,
+		timed:              (b.Method == LeastTime || b.Method == RandomTwo) && b.By != ByConns,
+		registry:           reg,
 	}
-	for i := range servers {
-		s := &servers[i]
-		to := &g.primary
-		if s.Backup {
-			to = &g.backup
-		}
-		to.members = append(to.members, member{
-			peer: peers[i], weight: s.Weight, maxFails: int32(s.MaxFails),
-			failTimeoutMs: s.FailTimeoutMs, down: s.Down,
-		})
-	}
-	g.primary.single = g.single
-	g.primary.policy = newRoundRobin(g.primary.members)
-	g.backup.policy = newRoundRobin(g.backup.members)
-	// Requests in flight keep an old generation's groups reachable, and nobody
-	// counts them; the collector knows when the last one has ended.
-	runtime.AddCleanup(g, func(peers []*Peer) {
-		for _, p := range peers {
-			p.groups.Add(-1)
-		}
-	}, peers)
+	g.servers.Store(g.newServers(spec.Servers, nil))
 	return g, nil
 }
 
 func (s *GroupSpec) validate() error {
-	primaries := 0
-	for i := range s.Servers {
-		server := &s.Servers[i]
-		if err := server.validate(); err != nil {
-			return fmt.Errorf("server %q: %w", server.Name, err)
-		}
-		if !server.Backup {
-			primaries++
-		}
+	if err := s.Balance.validate(s.Servers); err != nil {
+		return err
 	}
 	switch {
-	case len(s.Servers) > PeersMax:
-		return fmt.Errorf("%d servers, at most %d are supported", len(s.Servers), PeersMax)
-	case primaries == 0:
+	case !s.Resolved && !slices.ContainsFunc(s.Servers, func(s ServerSpec) bool { return !s.Backup }):
 		return errors.New("no servers are inside upstream")
 	case s.Keepalive < 0 || s.KeepaliveRequests < 0 || s.KeepaliveTimeoutMs < 0:
 		return errors.New("negative keepalive setting")
+	}
+	return nil
+}
+
+// validate judges the servers that a group may have.
+func (b Balance) validate(servers []ServerSpec) error {
+	if len(servers) > PeersMax {
+		return fmt.Errorf("%d servers, at most %d are supported", len(servers), PeersMax)
+	}
+	sum := 0
+	for i := range servers {
+		if err := servers[i].validate(); err != nil {
+			return fmt.Errorf("server %q: %w", servers[i].Name, err)
+		}
+		sum += servers[i].Weight
+	}
+	if b.Method == ConsistentHash && sum > ConsistentWeightMax {
+		return fmt.Errorf("the weights add up to %d, at most %d are supported with consistent hashing",
+			sum, ConsistentWeightMax)
 	}
 	return nil
 }
@@ -155,58 +148,10 @@ func (s *ServerSpec) validate() error {
 		return fmt.Errorf("weight=%d, must be 1 to %d", s.Weight, WeightMax)
 	case s.MaxFails < 0 || s.MaxFails > 1<<30:
 		return fmt.Errorf("max_fails=%d, must be 0 to %d", s.MaxFails, 1<<30)
-	case s.FailTimeoutMs < 0:
-		return errors.New("negative fail_timeout")
-	}
-	return nil
-}
-
-// merged returns the servers with each address once.
-func merged(servers []ServerSpec) []ServerSpec {
-	type address struct {
-		addr netip.AddrPort
-		unix string
-	}
-	seen := make(map[address]int, len(servers))
-	result := make([]ServerSpec, 0, len(servers))
-	for _, s := range servers {
-		key := address{s.Addr, s.Unix}
-		at, again := seen[key]
-		switch {
-		case !again:
-			seen[key] = len(result)
-			result = append(result, s)
-		case result[at].Backup != s.Backup:
-			if !s.Backup {
-				result[at] = s
-			}
-		case result[at].Down:
-			result[at] = s
-		case !s.Down:
-			result[at].Weight += s.Weight
-		}
-	}
-	return result
-}
-
-// AppendPeers appends the group's peers to dst: the primaries, then the backups.
-func (g *Group) AppendPeers(dst []*Peer) []*Peer {
-	for _, s := range []*set{&g.primary, &g.backup} {
-		for i := range s.members {
-			dst = append(dst, s.members[i].peer)
-		}
-	}
-	return dst
-}
-
-// member finds p in the group, or nil. A scan: it serves failures and status pages.
-func (g *Group) member(p *Peer) *member {
-	for _, s := range []*set{&g.primary, &g.backup} {
-		for i := range s.members {
-			if s.members[i].peer == p {
-				return &s.members[i]
-			}
-		}
+	case s.FailTimeoutMs < 0 || s.SlowStartMs < 0:
+		return errors.New("negative fail_timeout or slow_start")
+	case s.MaxConns < 0:
+		return errors.New("negative max_conns")
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ type linePad [128]byte
 type Peer struct {
 	// ID names the peer in records that hold no pointers. It is never 0, and it is
 	// not given to another peer as long as a Group with this peer is reachable or
-	// Tunnels or Connections is not 0.
+	// Active, Tunnels or Connections is not 0.
 	ID uint32
 	// Group is the name of the group the peer belongs to.
 	Group string
@@ -32,12 +32,14 @@ type Peer struct {
 	Counters
 	_ linePad
 	health
+	timing
 }
 
 // Counters are a peer's numbers, shared by all shards: touched when something
 // opens, closes or ends, never for a message. They stand together on purpose: the
 // shard that changes one usually changes two or three.
 type Counters struct {
+	Active      atomic.Int64 // gauge: requests in progress and tunnels, from Pick to Release
 	Tunnels     atomic.Int64 // gauge: tunnels towards the peer
 	Connections atomic.Int64 // gauge: connections to the peer, idle ones and connecting ones too
 
@@ -49,7 +51,14 @@ type Counters struct {
 
 // live tells whether a record may still hold the peer's ID.
 func (p *Peer) live() bool {
-	return p.groups.Load() != 0 || p.Tunnels.Load() != 0 || p.Connections.Load() != 0
+	return p.groups.Load() != 0 || p.Active.Load() != 0 || p.Tunnels.Load() != 0 || p.Connections.Load() != 0
+}
+
+// Release gives a peer back that Pick has lent: the try, or the tunnel it became, is over.
+// Every Pick needs exactly one.
+func (p *Peer) Release() {
+	p.Active.Add(-1)
+	p.answered()
 }
 
 // InUse tells whether a group that can still be picked from has the peer; false

@@ -4,6 +4,7 @@
 package upstream
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,12 +68,16 @@ func (r *Registry) intern(group string, servers []ServerSpec) []*Peer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	peers := make([]*Peer, len(servers))
+	known := slices.ContainsFunc(servers, func(s ServerSpec) bool { return r.byKey[peerKey{group, s.Name}] != nil })
 	for i := range servers {
 		s := &servers[i]
 		key := peerKey{group, s.Name}
 		p := r.byKey[key]
 		if p == nil || p.Addr != s.Addr || p.Unix != s.Unix {
 			p = r.add(key, s)
+			if known { // it joins others that are there already
+				p.risesMs.Store(-1)
+			}
 		}
 		p.groups.Add(1)
 		peers[i] = p

@@ -1,11 +1,7 @@
 package upstream
 
 import (
-	"context"
-	"errors"
-	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,11 +10,23 @@ import (
 const (
 	// lookupsMax bounds the names of one Resolver that are being looked up.
 	lookupsMax = 256
+	// waitersMax bounds those who wait for one name.
+	waitersMax = 1 << 16
 	// answersMax bounds the answers that a Resolver remembers.
 	answersMax = 4096
-	// answerAge is how long an answer is used without valid=: the system's resolver does not
-	// tell how long it may be.
-	answerAge = 10 * time.Second
+	// ttlMin is the least that an answer is used: name servers may say 0.
+	ttlMin = time.Second
+	// ttlMax is the most, so that a wrong answer does not stay for ever (RFC 8767 section 4
+	// suggests a limit in days).
+	ttlMax = 24 * time.Hour
+	// negativeMax bounds how long it is remembered that there is no such name.
+	negativeMax = 5 * time.Second
+	// failureAge is how long a failure is remembered. Where the last good answer is used
+	// instead, name servers are left alone for longer (RFC 8767 section 5).
+	failureAge = time.Second
+	staleRetry = 30 * time.Second
+	// staleMax is how long a good answer is kept after its time for when name servers fail.
+	staleMax = 24 * time.Hour
 )
 
 // ResolverOptions say whom a Resolver asks, and how long.
@@ -27,125 +35,202 @@ type ResolverOptions struct {
 	Servers []netip.AddrPort
 	// Timeout bounds one question, all its tries together.
 	Timeout time.Duration
-	// Valid is how long an answer is used; 0 for ten seconds.
+	// Valid is how long an answer is used; 0 for as long as its records say.
 	Valid time.Duration
 	// NoIPv4 and NoIPv6 leave out the addresses of a family.
 	NoIPv4, NoIPv6 bool
 }
 
-// ResolveStatus is what a lookup came to.
-type ResolveStatus uint8
-
-// The statuses.
-const (
-	Resolved       ResolveStatus = iota
-	ResolveNoName                // there is no such name, or it has no address
-	ResolveTimeout               // nobody answered in time
-	ResolveFailed                // the name servers could not say
-)
-
-// Resolver turns names into addresses, each on a goroutine of its own for as long as that
-// takes. It is safe for every shard at once.
-type Resolver struct {
-	options ResolverOptions
-	network string
-	system  net.Resolver
-	running atomic.Int32
-	turn    atomic.Uint32
-
-	mu      sync.Mutex
-	answers map[string]answer
+// Answer is what a name stands for.
+type Answer struct {
+	Status ResolveStatus
+	// Addrs are the addresses of a name that Resolve was asked about, Services what
+	// ResolveService found. Several callers share them: they are not to be changed.
+	Addrs    []netip.Addr
+	Services []Service
+	// Valid is how long the answer may be used without asking again.
+	Valid time.Duration
+	// Stale says that asking failed, as Failure says, and that this is the last good answer.
+	Stale   bool
+	Failure ResolveStatus
 }
 
-type answer struct {
-	addrs []netip.Addr
-	until time.Time
+// Service is one address that a service is offered at (RFC 2782).
+type Service struct {
+	Addr             netip.AddrPort
+	Priority, Weight uint16
+}
+
+// ResolverStats are the counts of a Resolver since it was made.
+type ResolverStats struct {
+	Questions uint64 // sent to name servers, tries included
+	Answers   uint64 // replies that fit a question
+	Failures  uint64 // of these, those that could not say; and servers where nobody listens
+	Timeouts  uint64 // questions that a server did not answer in time
+	Stale     uint64 // names for which the last good answer was taken instead
+}
+
+type resolverStats struct{ questions, answers, failures, timeouts, stale atomic.Uint64 }
+
+// Resolver turns names into addresses, each on a goroutine of its own for as long as that
+// takes; for one name there is one at a time. It is safe for every shard at once.
+type Resolver struct {
+	options ResolverOptions
+	waiters atomic.Int32
+	turn    atomic.Uint32
+	stats   resolverStats
+
+	mu      sync.Mutex // never held while a name server is asked
+	answers map[lookup]remembered
+	flights map[lookup][]func(Answer) // who waits for what is being looked up
+}
+
+// lookup is what is looked up: a name in lower case, and whether it is one of a service.
+type lookup struct {
+	name    string
+	service bool
+}
+
+type remembered struct {
+	answer Answer
+	until  time.Time // when to ask again
+	good   time.Time // when the good answer's own time was over; zero if there is none
 }
 
 // NewResolver returns a Resolver that asks the servers of o, of which there must be one.
 func NewResolver(o ResolverOptions) *Resolver {
-	r := &Resolver{options: o, network: "ip", answers: map[string]answer{}}
-	switch {
-	case o.NoIPv6:
-		r.network = "ip4"
-	case o.NoIPv4:
-		r.network = "ip6"
-	}
-	if r.options.Valid == 0 {
-		r.options.Valid = answerAge
-	}
-	r.system = net.Resolver{PreferGo: true, Dial: r.dial}
-	return r
+	return &Resolver{options: o, answers: map[lookup]remembered{}, flights: map[lookup][]func(Answer){}}
 }
 
-// dial asks one of our servers whatever server the system names.
-func (r *Resolver) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	servers := r.options.Servers
-	server := servers[int(r.turn.Add(1))%len(servers)]
-	var d net.Dialer
-	return d.DialContext(ctx, network, server.String())
+// Timeout is how long after Resolve its answer comes at the latest.
+func (r *Resolver) Timeout() time.Duration { return r.options.Timeout }
+
+// Stats are the counts so far.
+func (r *Resolver) Stats() ResolverStats {
+	s := &r.stats
+	return ResolverStats{
+		Questions: s.questions.Load(), Answers: s.answers.Load(), Failures: s.failures.Load(),
+		Timeouts: s.timeouts.Load(), Stale: s.stale.Load(),
+	}
 }
 
 // Resolve looks a name up and calls done with its addresses, on another goroutine. false
-// means that too many lookups are under way, and that done will not be called. It does not
-// block.
-func (r *Resolver) Resolve(name string, done func(addrs []netip.Addr, status ResolveStatus)) bool {
-	if r.running.Add(1) > lookupsMax {
-		r.running.Add(-1)
+// means that too many wait already, and that done will not be called. It does not block.
+func (r *Resolver) Resolve(name string, done func(Answer)) bool {
+	return r.begin(lookup{name: name}, done)
+}
+
+// ResolveService is Resolve for the name of a service, such as _http._tcp.example.com: its SRV
+// records and the addresses of the servers that they name.
+func (r *Resolver) ResolveService(name string, done func(Answer)) bool {
+	return r.begin(lookup{name: name, service: true}, done)
+}
+
+func (r *Resolver) begin(what lookup, done func(Answer)) bool {
+	if r.waiters.Add(1) > waitersMax {
+		r.waiters.Add(-1)
 		return false
 	}
-	go func() {
-		addrs, status := r.lookUp(name)
-		r.running.Add(-1)
-		done(addrs, status)
-	}()
+	go r.serve(what, func(a Answer) {
+		r.waiters.Add(-1)
+		done(a)
+	})
 	return true
 }
 
-func (r *Resolver) lookUp(name string) ([]netip.Addr, ResolveStatus) {
+// serve answers from memory, joins a lookup under way, or makes one.
+func (r *Resolver) serve(what lookup, done func(Answer)) {
+	question, ok := dnsName(what.name)
+	if !ok {
+		done(Answer{Status: ResolveNoName, Valid: failureAge})
+		return
+	}
+	what.name = question.String()
 	now := time.Now()
 	r.mu.Lock()
-	known, ok := r.answers[name]
+	if known, ok := r.answers[what]; ok && now.Before(known.until) {
+		r.mu.Unlock()
+		known.answer.Valid = known.until.Sub(now)
+		done(known.answer)
+		return
+	}
+	waiting, underWay := r.flights[what]
+	busy := !underWay && len(r.flights) >= lookupsMax
+	if !busy {
+		r.flights[what] = append(waiting, done)
+	}
 	r.mu.Unlock()
-	if ok && now.Before(known.until) {
-		return known.addrs, Resolved
+	switch {
+	case busy:
+		done(Answer{Status: ResolveBusy})
+	case !underWay:
+		r.land(what, r.look(what, now.Add(r.options.Timeout)))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), r.options.Timeout)
-	defer cancel()
-	// The dot at the end keeps the system's search domains out.
-	found, err := r.system.LookupNetIP(ctx, r.network, name+".")
-	if err != nil {
-		return nil, failed(err)
+}
+
+// look asks for what is not remembered.
+func (r *Resolver) look(what lookup, deadline time.Time) Answer {
+	if what.service {
+		return r.lookService(what.name, deadline)
 	}
-	var addrs []netip.Addr
-	for _, a := range found {
-		if a = a.Unmap(); a.IsValid() && a.Zone() == "" && !slices.Contains(addrs, a) {
-			addrs = append(addrs, a)
+	return r.lookName(what.name, deadline)
+}
+
+// land remembers an answer and hands it to all who wait for it. After a failure it is the
+// last good answer, if there is one.
+func (r *Resolver) land(what lookup, a Answer) {
+	now := time.Now()
+	r.mu.Lock()
+	entry := remembered{answer: a, until: now.Add(a.Valid), good: now.Add(a.Valid)}
+	last, known := r.answers[what]
+	switch {
+	case a.Status == Resolved:
+	case known && a.Status != ResolveNoName && last.answer.Status == Resolved && now.Sub(last.good) < staleMax:
+		entry.answer, entry.good = last.answer, last.good
+		entry.answer.Stale, entry.answer.Failure = true, a.Status
+		entry.until = now.Add(staleRetry)
+		if r.options.Valid > 0 {
+			entry.until = now.Add(min(staleRetry, max(r.options.Valid, failureAge)))
+		}
+		r.stats.stale.Add(1)
+	default:
+		entry.good = time.Time{}
+	}
+	r.makeRoom(now)
+	r.answers[what] = entry
+	waiting := r.flights[what]
+	delete(r.flights, what)
+	r.mu.Unlock()
+	a = entry.answer
+	a.Valid = entry.until.Sub(now)
+	for _, done := range waiting {
+		done(a)
+	}
+}
+
+// makeRoom forgets answers if there are too many: those that nobody would use again, and, so
+// that it is not done for every name, some of the others.
+func (r *Resolver) makeRoom(now time.Time) {
+	if len(r.answers) < answersMax {
+		return
+	}
+	for what, known := range r.answers {
+		if now.After(known.until) && now.Sub(known.good) >= staleMax {
+			delete(r.answers, what)
 		}
 	}
-	if len(addrs) == 0 {
-		return nil, ResolveNoName
+	for what := range r.answers {
+		if len(r.answers) < answersMax-answersMax/16 {
+			return
+		}
+		delete(r.answers, what)
 	}
-	r.remember(name, answer{addrs: addrs, until: now.Add(r.options.Valid)})
-	return addrs, Resolved
 }
 
-func (r *Resolver) remember(name string, a answer) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.answers) >= answersMax {
-		clear(r.answers)
+// valid is how long an answer is used whose records say ttl seconds.
+func (r *Resolver) valid(ttl uint32) time.Duration {
+	if r.options.Valid > 0 {
+		return r.options.Valid
 	}
-	r.answers[name] = a
-}
-
-func failed(err error) ResolveStatus {
-	var dns *net.DNSError
-	switch {
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return ResolveNoName
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &dns) && dns.IsTimeout:
-		return ResolveTimeout
-	}
-	return ResolveFailed
+	return min(max(time.Duration(ttl)*time.Second, ttlMin), ttlMax)
 }

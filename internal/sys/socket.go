@@ -126,7 +126,13 @@ func Dial(to netip.AddrPort) (int32, Errno) { return DialFrom(netip.AddrPort{}, 
 // DialFrom is Dial from a local address, if it is valid. Port 0 is for any; it is chosen
 // when the connection is made, so that one port can serve for many destinations
 // (IP_BIND_ADDRESS_NO_PORT, ip(7)).
-func DialFrom(local, to netip.AddrPort) (int32, Errno) {
+func DialFrom(local, to netip.AddrPort) (int32, Errno) { return dialFrom(local, to, false) }
+
+// DialTransparent is DialFrom an address that need not be this machine's: replies must be
+// routed here. It takes CAP_NET_RAW or CAP_NET_ADMIN (IP_TRANSPARENT, ip(7)).
+func DialTransparent(local, to netip.AddrPort) (int32, Errno) { return dialFrom(local, to, true) }
+
+func dialFrom(local, to netip.AddrPort, transparent bool) (int32, Errno) {
 	family := unix.AF_INET6
 	if to.Addr().Is4() || to.Addr().Is4In6() {
 		family = unix.AF_INET
@@ -136,6 +142,12 @@ func DialFrom(local, to netip.AddrPort) (int32, Errno) {
 		return -1, e
 	}
 	var s sockaddr
+	if transparent {
+		if e = setTransparent(fd, family); e != 0 {
+			Close(fd)
+			return -1, e
+		}
+	}
 	if local.IsValid() {
 		s.setIP(local)
 		setInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
@@ -149,6 +161,13 @@ func DialFrom(local, to netip.AddrPort) (int32, Errno) {
 	s.setIP(to)
 	SetNoDelay(fd, true)
 	return connect(fd, &s)
+}
+
+func setTransparent(fd int32, family int) Errno {
+	if family == unix.AF_INET6 {
+		return setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, 1)
+	}
+	return setInt(fd, unix.IPPROTO_IP, unix.IP_TRANSPARENT, 1)
 }
 
 // DialUnix is Dial for a unix stream socket. It connects at once or fails;

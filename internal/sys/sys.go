@@ -15,29 +15,30 @@ type Errno = unix.Errno
 
 // The error numbers the data path tells apart.
 const (
-	EAGAIN       = unix.EAGAIN
-	EINTR        = unix.EINTR
-	EINPROGRESS  = unix.EINPROGRESS
-	ECONNRESET   = unix.ECONNRESET
-	ECONNREFUSED = unix.ECONNREFUSED
-	EPIPE        = unix.EPIPE
-	ETIMEDOUT    = unix.ETIMEDOUT
-	EHOSTUNREACH = unix.EHOSTUNREACH
-	ENETUNREACH  = unix.ENETUNREACH
-	EMFILE       = unix.EMFILE
-	ENFILE       = unix.ENFILE
-	ENOBUFS      = unix.ENOBUFS
-	ENOMEM       = unix.ENOMEM
-	EINVAL       = unix.EINVAL
-	ENOENT       = unix.ENOENT
-	EEXIST       = unix.EEXIST
-	EADDRINUSE   = unix.EADDRINUSE
-	ECONNABORTED = unix.ECONNABORTED
-	EPROTO       = unix.EPROTO
-	EBADMSG      = unix.EBADMSG
-	ENOTCONN     = unix.ENOTCONN
-	ENOSYS       = unix.ENOSYS
-	EPERM        = unix.EPERM
+	EAGAIN        = unix.EAGAIN
+	EINTR         = unix.EINTR
+	EINPROGRESS   = unix.EINPROGRESS
+	ECONNRESET    = unix.ECONNRESET
+	ECONNREFUSED  = unix.ECONNREFUSED
+	EPIPE         = unix.EPIPE
+	ETIMEDOUT     = unix.ETIMEDOUT
+	EHOSTUNREACH  = unix.EHOSTUNREACH
+	ENETUNREACH   = unix.ENETUNREACH
+	EMFILE        = unix.EMFILE
+	ENFILE        = unix.ENFILE
+	ENOBUFS       = unix.ENOBUFS
+	EADDRNOTAVAIL = unix.EADDRNOTAVAIL
+	ENOMEM        = unix.ENOMEM
+	EINVAL        = unix.EINVAL
+	ENOENT        = unix.ENOENT
+	EEXIST        = unix.EEXIST
+	EADDRINUSE    = unix.EADDRINUSE
+	ECONNABORTED  = unix.ECONNABORTED
+	EPROTO        = unix.EPROTO
+	EBADMSG       = unix.EBADMSG
+	ENOTCONN      = unix.ENOTCONN
+	ENOSYS        = unix.ENOSYS
+	EPERM         = unix.EPERM
 )
 
 // Read reads from a non-blocking descriptor that is no socket into buf (raw). n is 0 at

@@ -1,0 +1,80 @@
+package config
+
+import "strings"
+
+// Referers is what the Referer of a request may be (valid_referers).
+type Referers struct {
+	Position
+	// None lets requests without a Referer pass, Blocked those whose Referer has no http:// or https://.
+	None, Blocked bool
+	// Server is whose names are valid referers (server_names); nil for nobody's.
+	Server *Server
+	Names  []RefererName
+	// Regexps are patterns for package regexp; what follows the scheme has to match one.
+	Regexps []Text
+}
+
+// RefererName is a valid referer.
+type RefererName struct {
+	Position
+	// Host is a name or a mask in lower case, as in server_name.
+	Host string
+	// URI is what the path begins with; empty for any.
+	URI string
+}
+
+func refererDirectives() []Directive {
+	return []Directive{{
+		Name: "valid_referers", Contexts: CtxServer | CtxLocation, Args: "none | blocked | server_names | string ...",
+		Doc: "The Referer fields for which $invalid_referer is empty: none at all, one without a scheme, names and masks " +
+			"of hosts with or without the beginning of a path, ~regex. A level with any inherits none from outside.",
+		Deviation: "Regular expressions are those of RE2: no lookaround, no backreferences.",
+		min:       1, max: -1, repeat: true, read: readReferers,
+	}}
+}
+
+func readReferers(l *level, n *node) {
+	if l.first(n) {
+		l.set.Referers = &Referers{Position: n.Position}
+	}
+	r := l.set.Referers
+	for _, arg := range n.args {
+		switch {
+		case arg == "none":
+			r.None = true
+		case arg == "blocked":
+			r.Blocked = true
+		case arg == "server_names":
+			r.Server = l.server
+		case strings.HasPrefix(arg, "~"):
+			if arg == "~" {
+				l.invalid(n, arg, "write ~ and a regex")
+				continue
+			}
+			if pattern, ok := l.regex(n.Position, arg[1:], true); ok {
+				r.Regexps = append(r.Regexps, Text{Position: n.Position, Text: pattern})
+			}
+		default:
+			l.refererName(n, r, arg)
+		}
+	}
+}
+
+func (l *level) refererName(n *node, r *Referers, arg string) {
+	name := RefererName{Position: n.Position, Host: strings.ToLower(arg)}
+	if slash := strings.IndexByte(arg, '/'); slash >= 0 {
+		name.Host, name.URI = name.Host[:slash], arg[slash:]
+	}
+	if _, ok := maskKind(name.Host); !ok {
+		l.add(Error, n.Position, "write a host without a scheme; a * may only be the whole first or the whole last label",
+			"invalid hostname or wildcard %q", arg)
+		return
+	}
+	for _, other := range r.Names {
+		if other.Host == name.Host {
+			l.add(Error, n.Position, "remove one", "conflicting parameter %q", arg)
+			return
+		}
+	}
+	r.Names = append(r.Names, name)
+}

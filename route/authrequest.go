@@ -1,0 +1,67 @@
+package route
+
+import "holdfast/httpparse"
+
+// AuthRequest has another location say whether a request may come in (auth_request). It is
+// immutable.
+type AuthRequest struct {
+	uri  Template
+	sets []setVariable
+}
+
+// setVariable is one auth_request_set.
+type setVariable struct {
+	slot  int
+	value Template
+}
+
+// Target is the path of the subrequest, for Env.SetInternal. It lives until Reset.
+func (a *AuthRequest) Target(e *Env) []byte { return e.render(a.uri) }
+
+// Apply gives the variables of auth_request_set their values. Call it while the response to the
+// subrequest is known.
+func (a *AuthRequest) Apply(e *Env) {
+}
+
+// EnvMark is what Env.Mark notes of a request.
+type EnvMark struct {
+	uri, args              []byte
+	location               *Location
+	moved, internal, whole bool
+}
+
+// Mark notes where the request stands, before a subrequest goes elsewhere.
+func (e *Env) Mark() EnvMark {
+	return EnvMark{uri: e.URI, args: e.Args, location: e.Location, moved: e.moved, internal: e.internal,
+		whole: e.rewritten.whole}
+}
+
+// Return makes e again what it was when m was taken.
+func (e *Env) Return(m *EnvMark) {
+	e.URI, e.Args, e.Location, e.moved, e.internal = m.uri, m.args, m.location, m.moved, m.internal
+	e.rewritten.whole = m.whole
+}
+
+// ForgetUpstream takes back what an upstream has left in the variables.
+func (e *Env) ForgetUpstream() {
+	e.RespHead, e.Resp = nil, nil
+	e.UpstreamAddr, e.UpstreamStatus = "", 0
+	e.UpstreamConnectMs, e.UpstreamHeaderMs, e.UpstreamResponseMs = -1, -1, -1
+	e.UpstreamBytesSent, e.UpstreamBytesReceived, e.UpstreamResponseLength = 0, 0, 0
+	e.forgetTries()
+}
+
+// PassChallenge has the answer ask for what the upstream's 401 asks for: WWW-Authenticate.
+func (e *Env) PassChallenge() {
+	if e.Resp == nil {
+		return
+	}
+	field := e.borrow()
+	for i := range e.Resp.Fields {
+		if f := &e.Resp.Fields[i]; httpparse.EqualFold(f.Name.Of(e.RespHead), "www-authenticate") {
+			field = appendField(field, e.RespHead, f)
+		}
+	}
+	e.challenge = e.keep(field)
+	e.giveBack(field)
+}

@@ -1,0 +1,227 @@
+package sidebyside_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"holdfast/test/proc"
+	"holdfast/test/wire"
+)
+
+// patience is how long anything of a case may take.
+const patience = 30 * time.Second
+
+// outcome is what came of a case with one proxy.
+type outcome struct {
+	// lines is everything that is compared.
+	lines []string
+	// unmet says which answers are not those that the case expects of nginx.
+	unmet []string
+}
+
+// run makes the requests of a case to the proxy whose folder is dir.
+func (g *ground) run(dir string) outcome {
+	g.begin()
+	var o outcome
+	held := map[int]*client{}
+	answers := make([][]string, len(g.steps))
+	for i := range g.steps {
+		s := &g.steps[i]
+		if s.hold {
+			before := g.count()
+			held[i] = g.send(s)
+			if err := proc.Poll(patience, func() error { return more(g.count(), before) }); err != nil {
+				answers[i] = []string{"! never came to a backend"}
+			}
+			continue
+		}
+		var bodies []string
+		for range s.count {
+			lines, status, body := g.send(s).answer()
+			answers[i] = append(answers[i], lines...)
+			bodies = append(bodies, strings.TrimSpace(body))
+			if s.status != 0 && status != s.status {
+				o.unmet = append(o.unmet, fmt.Sprintf("%s %s: status %d, the case says %d", s.method, s.target, status, s.status))
+			}
+		}
+		if text := strings.Join(bodies, " "); s.hasText && text != g.fill(s.text) {
+			o.unmet = append(o.unmet, fmt.Sprintf("%s %s: %q, the case says %q", s.method, s.target, text, g.fill(s.text)))
+		}
+	}
+	close(g.pass.release)
+	for i := range g.steps {
+		if c := held[i]; c != nil {
+			lines, _, _ := c.answer()
+			answers[i] = append(answers[i], lines...)
+		}
+		o.lines = append(o.lines, answers[i]...)
+	}
+	if g.seen > 0 && proc.Poll(patience, func() error { return more(g.count(), g.seen-1) }) != nil {
+		o.unmet = append(o.unmet, fmt.Sprintf("the backends saw %d requests, the case says %d", g.count(), g.seen))
+	}
+	o.lines = append(o.lines, g.behind()...)
+	lines, err := g.logged(dir)
+	if err != nil {
+		o.unmet = append(o.unmet, err.Error())
+	}
+	o.lines = append(o.lines, lines...)
+	for i, line := range o.lines {
+		o.lines[i] = g.normal(line, dir)
+	}
+	return o
+}
+
+func more(now, before int) error {
+	if now <= before {
+		return errors.New("no new request")
+	}
+	return nil
+}
+
+// behind is what the backends saw, each backend by itself.
+func (g *ground) behind() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var names, lines []string
+	for name := range g.pass.seen {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		for _, text := range g.pass.seen[name] {
+			lines = append(lines, strings.Split(text, "\n")...)
+		}
+		if g.connections {
+			lines = append(lines, fmt.Sprintf("%s got %d connections", name, len(g.pass.conns[name])))
+		}
+	}
+	return lines
+}
+
+// logged is the case's own log file, once it has as many lines as the case says.
+func (g *ground) logged(dir string) ([]string, error) {
+	if g.logLines == 0 {
+		return nil, nil
+	}
+	var lines []string
+	err := proc.Poll(patience, func() error {
+		text, err := os.ReadFile(filepath.Join(dir, g.values["log"]))
+		lines = strings.SplitAfter(string(text), "\n")
+		if lines = lines[:len(lines)-1]; err == nil && len(lines) < g.logLines {
+			err = fmt.Errorf("%d lines were logged, the case says %d", len(lines), g.logLines)
+		}
+		return err
+	})
+	for i := range lines {
+		lines[i] = "log " + strings.TrimSuffix(lines[i], "\n")
+	}
+	return lines, err
+}
+
+var signature = regexp.MustCompile(`<center>(nginx|holdfast)(/[^<]*)?</center>`)
+
+// normal takes out what differs from run to run.
+func (g *ground) normal(line, dir string) string {
+	line = strings.ReplaceAll(line, g.dir, "{{files}}")
+	line = strings.ReplaceAll(line, dir, "{{dir}}")
+	var names []string
+	for name := range g.values {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		switch {
+		case name == "id" || name == "files" || name == "log":
+		case strings.HasPrefix(name, "port"):
+			line = strings.ReplaceAll(line, g.values[name], "{{"+name+"}}")
+		default:
+			line = strings.ReplaceAll(line, g.values[name], "{{"+name+"}}")
+		}
+	}
+	return line
+}
+
+// client is a connection on which one request was sent.
+type client struct {
+	conn   net.Conn
+	method string
+	title  string
+	err    error
+}
+
+func (g *ground) send(s *step) *client {
+	target := g.fill(s.target)
+	c := &client{method: s.method, title: s.method + " " + target}
+	dialer := net.Dialer{Timeout: patience}
+	if s.source != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(s.source)}
+	}
+	if c.conn, c.err = dialer.Dial("tcp", "127.0.0.1:"+g.values["port"]); c.err != nil {
+		return c
+	}
+	_ = c.conn.SetDeadline(time.Now().Add(patience))
+	_, c.err = io.WriteString(c.conn, g.fill(s.message()))
+	return c
+}
+
+// answer reads the response and gives it as lines, with its status and body.
+func (c *client) answer() (lines []string, status int, body string) {
+	lines = []string{"> " + c.title}
+	if c.err != nil {
+		return append(lines, "! "+failure(c.err)), 0, ""
+	}
+	defer c.conn.Close()
+	br := bufio.NewReader(c.conn)
+	head, err := wire.ReadHead(br)
+	if err != nil {
+		return append(lines, "! "+failure(err)), 0, ""
+	}
+	lines = append(lines, head.Start)
+	fields := fieldLines(head)
+	status = head.Status()
+	if c.method != "HEAD" && status != 204 && status != 304 {
+		b, err := io.ReadAll(wire.Body(br, head))
+		body = string(b)
+		if err != nil {
+			fields = append(fields, "! "+failure(err))
+		}
+	}
+	if signature.MatchString(body) {
+		body = signature.ReplaceAllString(body, "<center>SERVER</center>")
+		for i, f := range fields {
+			if strings.HasPrefix(f, "  Content-Length:") {
+				fields[i] = "  Content-Length: N"
+			}
+		}
+	}
+	lines = append(lines, fields...)
+	if body != "" {
+		lines = append(lines, "body "+strconv.Quote(body))
+	}
+	return lines, status, body
+}
+
+// failure names an error without what differs from run to run.
+func failure(err error) string {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection ended early"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "the connection was reset"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "no answer in time"
+	}
+	return err.Error()
+}
