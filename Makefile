@@ -96,8 +96,9 @@ bench-body: build ## large HTTP bodies each way beside nginx and haproxy: CPU a 
 hostile: build ## the hostile corpus against holdfast, nginx and haproxy; writes bench/results/hostile.md
 	go run ./bench/hostile -bin bin/holdfast
 
-docs: ## write docs/directives.md anew from the directive table
+docs: ## write docs/directives.md anew from the directive table, docs/differences.md from the cases of test/sidebyside
 	go test ./config -run TestReference -update
+	go test ./test/sidebyside -run TestDifferences -update
 
 ci: ## what .ci/run runs, on a machine that has the programs already
 	scripts/ci.sh

@@ -28,6 +28,7 @@ type status struct {
 	Upstreams []upstreamStatus  `json:"upstreams"`
 	Limits    []limitStatus     `json:"limits"`
 	Memory    memory            `json:"memory"`
+	Resolver  ResolverInfo      `json:"resolver"`
 }
 
 // numbers are one shard's counters, or the sum of all.
@@ -98,6 +99,7 @@ func (s *Server) status() *status {
 		Shards:    make([]numbers, len(shards)),
 		Upstreams: make([]upstreamStatus, len(info.Peers)),
 		Memory:    s.memory.read(),
+		Resolver:  info.Resolver,
 		Limits:    limitsOf(info.Limits),
 	}
 	if info.Draining {

@@ -3,6 +3,7 @@ package admin
 import (
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -73,6 +74,9 @@ func TestSyslogOverUnixSocket(t *testing.T) {
 		sink.Swap([]byte("hello\n"))
 		mustMatch(t, receive(t, server), ` x: hello$`)
 		server.Close()
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if n := sink.Dropped(); n != 2 {
 		t.Errorf("%d lines were dropped, want 2", n)

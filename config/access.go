@@ -34,10 +34,9 @@ func accessDirectives() []Directive {
 		},
 		{
 			Name: "limit_except", Contexts: CtxLocation, Args: "method ... { ... }",
-			Doc: "Settings for requests of the location with other methods than these. GET includes HEAD.",
-			Deviation: "Of a WebSocket handshake's method, GET, holds the same. A method that nginx does not know may be " +
-				"written in capital letters, too.",
-			min: 1, max: -1, form: block, phase: phaseDescend, read: readLimitExcept,
+			Doc:       "Settings for requests of the location with other methods than these. GET includes HEAD.",
+			Deviation: "CONNECT may be named, too.",
+			min:       1, max: -1, form: block, phase: phaseDescend, read: readLimitExcept,
 		},
 	}
 }

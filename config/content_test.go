@@ -158,7 +158,7 @@ func TestContentBadForms(t *testing.T) {
 		"disable_symlinks on;", "add_header A;", "add_header A b always x;", `add_header "" b;`, "add_header Connection close;",
 		"add_header transfer-encoding chunked;", "expires;", "expires nope;", "expires 500ms;", `expires "";`, "expires @;",
 		"expires @25h;", "expires modified max;", "expires modified off;", "expires x 1d;", "expires --1;",
-		`server_tokens "";`, `server_tokens " x";`, `server_tokens "<b>";`, "server_tokens a b;", "add_trailer A b;",
+		`server_tokens "";`, `server_tokens " x";`, `server_tokens "<b>";`, "server_tokens a b;", "add_trailer A b c;",
 		"add_header_inherit merge;", "error_page 404 /a; root a; root b;", "expires off; expires max;",
 	} {
 		cfg, problems := config.LoadText("x", inServer("location / {\n"+line+"\n}"), hermetic(nil))

@@ -25,6 +25,13 @@ func answerFormDirectives() []Directive {
 			min: 1, max: 1, form: onOffOnly, read: onOff(func(s *Settings) *bool { return &s.Chunked }),
 		},
 		{
+			Name: "add_trailer", Contexts: ctxAll, Args: "name value [always]",
+			Doc: "Adds a field behind the body of a response with status 200, 201, 204, 206, 301 to 304, 307 and 308, or of any " +
+				"with always; the response is sent in chunks then. A level with any inherits none from outside.",
+			Deviation: "Only for responses of an upstream, to clients that speak HTTP/1.1.",
+			min:       2, max: 3, repeat: true, read: readAddTrailer,
+		},
+		{
 			Name: "empty_gif", Contexts: CtxLocation,
 			Doc: "Answers with a transparent picture of one pixel.",
 			min: 0, max: 0, read: func(l *level, _ *node) { l.location.Handler = HandlerGIF },
@@ -32,8 +39,8 @@ func answerFormDirectives() []Directive {
 		{
 			Name: "stub_status", Contexts: CtxServer | CtxLocation, Args: "[on]",
 			Doc: "Answers with the numbers of connections and requests, in nginx's text.",
-			Deviation: "Waiting counts idle connections between two requests, Writing all others with a request, tunnels among " +
-				"them. The numbers are those of the last turn of each shard's loop.",
+			Deviation: "Waiting counts idle connections between two requests, Writing all others with a request, tunnels " +
+				"among them. The numbers are those of the last turn of each shard's loop.",
 			min: 0, max: 1, read: readStubStatus,
 		},
 	}

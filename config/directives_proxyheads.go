@@ -6,8 +6,8 @@ func proxyHeadDirectives() []Directive {
 	return []Directive{
 		{
 			Name: "proxy_redirect", Contexts: ctxAll, Args: "default | off | redirect replacement", Default: "default",
-			Doc: "What is replaced at the beginning of a URL in Location and Refresh; redirect may be a ~regex or ~*regex. " +
-				"The first that fits is used. default is the proxy_pass URL and the location's prefix.",
+			Doc: "What is replaced at the beginning of a URL in Location and Refresh; redirect may be a ~regex or " +
+				"~*regex. The first that fits is used. default is the proxy_pass URL and the location's prefix.",
 			min: 1, max: 2, repeat: true, read: readRedirect,
 		},
 		{
@@ -22,8 +22,8 @@ func proxyHeadDirectives() []Directive {
 		},
 		{
 			Name: "proxy_cookie_flags", Contexts: ctxAll, Args: "off | cookie [flag ...]", Default: "off",
-			Doc: "Flags that are added to or taken off the upstream's cookies of a name, which may be a ~regex: secure, httponly, " +
-				"samesite=strict|lax|none, nosecure, nohttponly, nosamesite.",
+			Doc: "Flags that are added to or taken off the upstream's cookies of a name, which may be a ~regex: secure, " +
+				"httponly, samesite=strict|lax|none, nosecure, nohttponly, nosamesite.",
 			Deviation: "A flag without variables that is none of these is refused; nginx says so when a cookie comes.",
 			min:       1, max: -1, repeat: true, read: readCookieFlags,
 		},
@@ -60,8 +60,9 @@ func proxyHeadDirectives() []Directive {
 		{
 			Name: "proxy_bind", Contexts: ctxAll, Args: "address ... [transparent] | off", Default: "off",
 			Doc: "The local address of connections to the upstream, perhaps with a port.",
-			Deviation: "Several addresses multiply the ports at hand: each new connection takes the next one of the server's family. " +
-				"Connections that wait for other requests do not count where the address has variables.",
+			Deviation: "Several addresses multiply the ports at hand: each new connection takes the next one of the server's " +
+				"family. Kept connections serve requests with the same proxy_bind only, and none where it has variables. " +
+				"transparent takes CAP_NET_RAW in the running process, which user does not keep.",
 			min: 1, max: -1, read: readProxyBind,
 		},
 		{

@@ -23,8 +23,7 @@ func refusedDirectives() []Directive {
 		{CtxStream | CtxStreamServer, hintLater, `proxy_ssl_alpn`},
 		{ctxAll, "files are only read, and sent as they are; remove it", `dav_access dav_methods flv mp4
 			random_index`},
-		{ctxAll, "write all add_header of a level in it; a level with any inherits none", `add_header_inherit`},
-		{ctxAll, "trailers come from the upstream only, with proxy_pass_trailers; remove it", `add_trailer
+		{ctxAll, "write all add_header of a level in it; a level with any inherits none", `add_header_inherit
 			add_trailer_inherit`},
 		{ctxAll, "write the charset into types and default_type, as in \"text/html; charset=utf-8\"", `charset
 			charset_map charset_types override_charset source_charset`},
@@ -39,7 +38,7 @@ func refusedDirectives() []Directive {
 			proxy_force_ranges proxy_request_dynamic proxy_store_access`},
 		{ctxAll, "use proxy_pass to a server that speaks HTTP", `fastcgi_param fastcgi_pass grpc_pass
 			memcached_pass scgi_param scgi_pass uwsgi_param uwsgi_pass`},
-		{CtxUpstream, "requests do not wait for a server: write proxy_next_upstream, or a larger max_conns; remove it", `queue`},
+		{CtxUpstream, "requests do not wait for a server; remove it, and write a larger max_conns", `queue`},
 		{CtxUpstream, "connections to an upstream are not bound to clients; remove it", `ntlm`},
 		{CtxUpstream, "use hash with consistent on a cookie, as in: hash $cookie_name consistent;", `sticky
 			sticky_cookie_insert`},

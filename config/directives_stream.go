@@ -78,9 +78,8 @@ func streamBlocks() []Directive {
 		{
 			Name: "server", Contexts: CtxStreamUpstream,
 			Args: serverArgs, Doc: "A server of the group.",
-			Deviation: "Without resolve a name is resolved when the configuration is read. max_conns, fail_timeout and slow_start " +
-				"hold over all shards. Twice the same address is one server with both weights.",
-			min: 1, max: -1, repeat: true, read: readStreamUpstreamServer,
+			Deviation: serverDeviation,
+			min:       1, max: -1, repeat: true, read: readStreamUpstreamServer,
 		},
 		{
 			Name: "return", Contexts: CtxStreamServer, Args: "value", Doc: "Sends the text and closes the connection.",
@@ -130,7 +129,8 @@ func streamProxyDirectives() []Directive {
 		{
 			Name: "proxy_bind", Contexts: ctxStreams, Args: "address ... [transparent] | off",
 			Doc:       "The local address of connections to the upstream, perhaps with a port.",
-			Deviation: "Several addresses multiply the ports at hand: each connection takes the next one of the server's family.",
+			Deviation: "Several addresses multiply the ports at hand: each connection takes the next one of the " +
+				"server's family.",
 			min:       1, max: -1, read: readBind,
 		},
 		{

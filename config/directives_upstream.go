@@ -5,16 +5,15 @@ func upstreamDirectives() []Directive {
 	return []Directive{
 		{
 			Name: "upstream", Contexts: CtxHTTP, Args: "name { ... }",
-			Doc: "A group of servers. Without a method among its directives they are used in turn (weighted round robin).",
+			Doc: "A group of servers. Without a balancing method in it they are used in turn (weighted round robin).",
 			min: 1, max: 1, form: block, repeat: true, phase: phaseDefine, read: readUpstream,
 		},
 		{
 			Name: "server", Contexts: CtxUpstream,
-			Args: serverArgs + " [drain] [route=string]",
-			Doc:  "A server of the group.",
-			Deviation: "Without resolve a name is resolved when the configuration is read. max_conns, fail_timeout and slow_start " +
-				"hold over all shards. Twice the same address is one server with both weights.",
-			min: 1, max: -1, repeat: true, read: readUpstreamServer,
+			Args:      serverArgs + " [drain] [route=string]",
+			Doc:       "A server of the group.",
+			Deviation: serverDeviation,
+			min:       1, max: -1, repeat: true, read: readUpstreamServer,
 		},
 		{
 			Name: "keepalive", Contexts: CtxUpstream, Args: "connections", Default: "32",
@@ -42,6 +41,10 @@ func upstreamDirectives() []Directive {
 
 const serverArgs = "address [weight=number] [max_conns=number] [max_fails=number] [fail_timeout=time] " +
 	"[slow_start=time] [backup] [down] [resolve] [service=name]"
+
+const serverDeviation = "Without resolve a name is resolved when the configuration is read. max_conns, max_fails and " +
+	"slow_start hold over all shards. Twice the same address is one server with both weights. slow_start, drain, route, " +
+	"resolve and service are those of the commercial nginx."
 
 // balanceDirectives are the rows of the balancing methods.
 func balanceDirectives() []Directive {
@@ -76,8 +79,8 @@ func balanceDirectives() []Directive {
 		{
 			Name: "least_time", Contexts: both, Args: "header | last_byte | connect [inflight]",
 			Doc: "Chooses the server with the lowest product of its average time and its requests in progress for its weight.",
-			Deviation: "In the commercial nginx only, which does not tell its formula; docs/balancing.md has ours. In stream it " +
-				"is connect, in http the others; first_byte is refused.",
+			Deviation: "In the commercial nginx only, which does not tell its formula; docs/balancing.md has ours. " +
+				"In stream it is connect, in http the others; first_byte is refused.",
 			min: 1, max: 2, repeat: true, read: readLeastTime,
 		},
 		{

@@ -16,7 +16,7 @@ type Except struct {
 
 // exceptMethods are the methods that limit_except may name.
 var exceptMethods = strings.Fields(`GET HEAD POST PUT DELETE MKCOL COPY MOVE OPTIONS PROPFIND PROPPATCH LOCK UNLOCK
-	PATCH TRACE CONNECT`)
+	PATCH CONNECT`)
 
 // inLimitExcept are the directives that may stand in limit_except, beside those whose rows say so.
 const inLimitExcept = " access_log auth_basic auth_basic_user_file proxy_pass "

@@ -26,9 +26,9 @@ type Geo struct {
 func geoDirectives() []Directive {
 	return []Directive{{
 		Name: "geo", Contexts: CtxHTTP | CtxStream, Args: "[$address] $variable { ... }",
-		Doc: "Defines a variable whose value depends on the client's address, or on another one: that of the smallest " +
-			"network that has it, or with ranges of the range. Parameters are default, ranges, delete, include, and in " +
-			"http proxy and proxy_recursive.",
+		Doc: "Defines a variable whose value depends on the client's address, or on another one: that of the " +
+			"smallest network that has it, or with ranges that of the range. Parameters are default, ranges, delete, " +
+			"include, and in http proxy and proxy_recursive.",
 		Deviation: "Files of ranges are not kept in a binary form.",
 		min:       1, max: 2, form: block, repeat: true, phase: phaseDefine, read: readGeo,
 	}}
@@ -62,6 +62,7 @@ func readGeo(l *level, n *node) {
 	}
 	r := &geoReader{level: l, geo: m.Geo, values: map[string]uint32{}, lines: n.block}
 	r.index("")
+	r.list.v4 = make([]geoNetwork, 0, len(n.block))
 	for i, line := range n.block {
 		r.line(i, line)
 	}
@@ -90,7 +91,8 @@ func (r *geoReader) line(i int, line *node) {
 		r.add(Error, line.Position, "write: NETWORK VALUE;", `unexpected "{"`)
 	case len(line.args) == 0 && line.name == "ranges":
 		if r.begun {
-			r.add(Error, line.Position, "write it first", `the "ranges" directive must be the first directive inside "geo" block`)
+			r.add(Error, line.Position, "write it first",
+				`the "ranges" directive must be the first directive inside "geo" block`)
 		}
 		r.byRange = true
 	case len(line.args) == 0 && line.name == "proxy_recursive" && !r.inStream():

@@ -43,9 +43,13 @@ var framingFields = []string{
 	"Connection", "Content-Length", "Keep-Alive", "Proxy-Connection", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-func readAddHeader(l *level, n *node) {
+func readAddHeader(l *level, n *node)  { l.addField(n, &l.set.AddHeaders) }
+func readAddTrailer(l *level, n *node) { l.addField(n, &l.set.AddTrailers) }
+
+// addField reads a name, a value and perhaps always into a list.
+func (l *level) addField(n *node, list *[]AddHeader) {
 	if l.first(n) {
-		l.set.AddHeaders = nil
+		*list = nil
 	}
 	field := AddHeader{Position: n.Position, Name: n.args[0], Value: n.args[1]}
 	if !isToken(field.Name) {
@@ -55,7 +59,7 @@ func readAddHeader(l *level, n *node) {
 	for _, name := range framingFields {
 		if strings.EqualFold(name, field.Name) {
 			l.add(Error, n.Position, "remove it: holdfast writes this field itself",
-				"%q cannot be set by \"add_header\"", field.Name)
+				"%q cannot be set by %q", field.Name, n.name)
 			return
 		}
 	}
@@ -70,7 +74,7 @@ func readAddHeader(l *level, n *node) {
 		}
 	}
 	l.text(n.Position, n.name, field.Value)
-	l.set.AddHeaders = append(l.set.AddHeaders, field)
+	*list = append(*list, field)
 }
 
 // isFieldValue says whether a text has no control character but the tab (RFC 9110

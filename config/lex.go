@@ -52,6 +52,9 @@ func (p *parser) text(name, text string) []*node {
 	p.stack = append(p.stack, name)
 	defer func() { p.stack = p.stack[:len(p.stack)-1] }()
 
+	if nodes, ok := p.plain(name, text); ok {
+		return nodes
+	}
 	s := &stream{file: name, end: strings.Count(text, "\n") + 1}
 	badText := !utf8.ValidString(text)
 	// The channel is always drained: crossplane's goroutine ends only then.

@@ -92,6 +92,8 @@ type loader struct {
 	resolved  map[string][]netip.Addr
 	listensOf []serverListens
 	resolvers []*node
+	// resolvings are the upstream blocks with resolve.
+	resolvings []resolving
 	// variablePass is the first proxy_pass with variables.
 	variablePass *ProxyPass
 	// refusedIn holds the servers with refused statements: of them nothing may be
@@ -179,6 +181,7 @@ func (l *loader) finish() {
 	l.checkNamed()
 	l.checkResolvers()
 	l.checkLimits()
+	l.checkReferers()
 	l.checkTexts(&l.http, l.opt.CheckText)
 	l.checkTexts(&l.stream, l.opt.CheckStreamText)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"holdfast/config"
 )
@@ -300,7 +301,7 @@ func TestUpstream(t *testing.T) {
 		t.Fatalf("upstreams = %+v", cfg.HTTP.Upstreams)
 	}
 	u := *cfg.HTTP.Upstreams[0]
-	u.Position = config.Position{}
+	u.Position, u.Resolver = config.Position{}, config.ResolverSettings{}
 	for i := range u.Servers {
 		u.Servers[i].Position = config.Position{}
 	}
@@ -317,7 +318,8 @@ func TestUpstream(t *testing.T) {
 				FailTimeout: 10 * time.Second, Down: true},
 		},
 	}
-	if diff := cmp.Diff(want, u, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, u, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
+		cmpopts.IgnoreUnexported(config.Upstream{}, config.ResolverSettings{})); diff != "" {
 		t.Errorf("upstream (-want +got):\n%s", diff)
 	}
 }

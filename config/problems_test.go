@@ -123,12 +123,6 @@ nginx.conf:3: error: host not found in upstream "nosuch.test:81"; write an addre
 		{"upstream with port", inHTTP("upstream u { server 127.0.0.1; }\nserver { listen 80; location / {\n" +
 			"proxy_pass http://u:8080; } }"), `
 nginx.conf:4: error: upstream "u" may not have port 8080; write the port in the upstream block at /etc/h/nginx.conf:2`},
-		{"balancing", inHTTP("upstream u { ip_hash;\nserver 127.0.0.1 max_conns=3; }"), `
-nginx.conf:2: error: "ip_hash" is not supported; this version balances by weighted round robin only; remove it
-nginx.conf:3: error: "max_conns" of "server" is not supported; it is not in this version; remove it`},
-		{"resolver with variables", inServer("resolver 127.0.0.1;\nlocation / { proxy_pass http://$host; }"), `
-nginx.conf:3: error: "resolver" is not supported with the variables of the proxy_pass at /etc/h/nginx.conf:4; ` +
-			`remove it, and let the variables yield names of upstream blocks or addresses`},
 		{"resolver without", inServer("resolver 127.0.0.1;\nlocation / { proxy_pass http://backend.test; }"), `
 nginx.conf:3: warning: "resolver" has no effect: names are resolved when the configuration is read`},
 		{"lookahead", inServer(`location ~ ^/(?!api) { return 204; }`), `

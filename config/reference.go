@@ -21,7 +21,7 @@ defaults, the same inheritance and the same value syntax (sizes ` + "`512`, `8k`
 - Times beyond 100 years count as 100 years.
 - The order of directives within a block does not matter, but for that of rewrite, set, if, break and return.
 - Regular expressions are those of RE2, which match in linear time: no lookaround, no backreferences.
-- Names of servers are resolved once, when the configuration is read.
+- Names of servers are resolved once, when the configuration is read, unless the server has resolve.
 - A directive of nginx that cannot change what a request does here is accepted with a warning. One that would
   change it is an error: nothing is silently different.
 

@@ -24,18 +24,22 @@ type RefererName struct {
 }
 
 func refererDirectives() []Directive {
-	return []Directive{{
+	ignored := rows(NoEffect, []group{
+		{CtxServer | CtxLocation, "tables size themselves", `referer_hash_bucket_size referer_hash_max_size`},
+	})
+	return append(ignored, Directive{
 		Name: "valid_referers", Contexts: CtxServer | CtxLocation, Args: "none | blocked | server_names | string ...",
 		Doc: "The Referer fields for which $invalid_referer is empty: none at all, one without a scheme, names and masks " +
 			"of hosts with or without the beginning of a path, ~regex. A level with any inherits none from outside.",
 		Deviation: "Regular expressions are those of RE2: no lookaround, no backreferences.",
 		min:       1, max: -1, repeat: true, read: readReferers,
-	}}
+	})
 }
 
 func readReferers(l *level, n *node) {
 	if l.first(n) {
 		l.set.Referers = &Referers{Position: n.Position}
+		l.referers = append(l.referers, l.set.Referers)
 	}
 	r := l.set.Referers
 	for _, arg := range n.args {
@@ -65,8 +69,11 @@ func (l *level) refererName(n *node, r *Referers, arg string) {
 	if slash := strings.IndexByte(arg, '/'); slash >= 0 {
 		name.Host, name.URI = name.Host[:slash], arg[slash:]
 	}
+	if strings.HasPrefix(name.URI, "//") {
+		l.add(Warning, n.Position, "write it without "+arg[:len(name.Host)]+"//", "%q matches no referer", arg)
+	}
 	if _, ok := maskKind(name.Host); !ok {
-		l.add(Error, n.Position, "write a host without a scheme; a * may only be the whole first or the whole last label",
+		l.add(Error, n.Position, "write a name or a mask; a * may only be the whole first or the whole last label",
 			"invalid hostname or wildcard %q", arg)
 		return
 	}
@@ -77,4 +84,14 @@ func (l *level) refererName(n *node, r *Referers, arg string) {
 		}
 	}
 	r.Names = append(r.Names, name)
+}
+
+// checkReferers reports levels where no referer at all is valid, as nginx does.
+func (l *loader) checkReferers() {
+	for _, r := range l.referers {
+		if (r.None || r.Blocked) && r.Server == nil && len(r.Names) == 0 && len(r.Regexps) == 0 {
+			l.add(Error, r.Position, "write a name, too", `the "none" or "blocked" referers are specified `+
+				`in the "valid_referers" directive without any valid referer`)
+		}
+	}
 }

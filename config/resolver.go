@@ -18,8 +18,8 @@ type ResolverSettings struct {
 	NoIPv4, NoIPv6 bool
 	// Timeout bounds one question (resolver_timeout).
 	Timeout time.Duration
-	// timed says that resolver_timeout was written.
-	timed bool
+	// TimeoutSet says that resolver_timeout was written.
+	TimeoutSet bool
 }
 
 func defaultResolverSettings() ResolverSettings { return ResolverSettings{Timeout: 30 * time.Second} }
@@ -50,7 +50,7 @@ const hintResolver = "write the address of a name server, valid=TIME, ipv4=off o
 // readResolver reads addresses of name servers and parameters.
 func readResolver(l *level, n *node) {
 	l.resolvers = append(l.resolvers, n)
-	r := ResolverSettings{Position: n.Position, Timeout: l.set.Resolver.Timeout, timed: l.set.Resolver.timed}
+	r := ResolverSettings{Position: n.Position, Timeout: l.set.Resolver.Timeout, TimeoutSet: l.set.Resolver.TimeoutSet}
 	for _, arg := range n.args {
 		name, value, isParameter := strings.Cut(arg, "=")
 		ok := true
@@ -115,26 +115,30 @@ func (l *loader) nameServers(text string) (servers []netip.AddrPort, fault strin
 	return servers, ""
 }
 
+// noResolverTimeout is what resolver_timeout 0 means: nobody has waited that long.
+const noResolverTimeout = time.Hour
+
 func readResolverTimeout(l *level, n *node) {
 	d, ok := parseTime(n.args[0])
-	if !ok || d == 0 {
+	if !ok {
 		l.invalid(n, n.args[0], hintTime)
 		return
 	}
-	l.set.Resolver.Timeout, l.set.Resolver.timed = d, true
+	if d == 0 {
+		d = noResolverTimeout
+	}
+	l.set.Resolver.Timeout, l.set.Resolver.TimeoutSet = d, true
 }
 
 // checkResolvers gives upstream blocks the resolver that they inherit, and judges resolver
 // once everything that could need one is known.
 func (l *loader) checkResolvers() {
-	needed := l.tunnels() || l.variablePass != nil
+	needed := l.tunnels() || l.variablePass != nil || len(l.resolvings) > 0
 	for _, s := range l.cfg.Stream.Servers {
 		needed = needed || s.Stream.ProxyPass != nil && s.Stream.ProxyPass.Variables
 	}
-	for _, blocks := range [][]*Upstream{l.http.blocks, l.stream.blocks} {
-		for _, u := range blocks {
-			needed = l.resolverOf(u) || needed
-		}
+	for i := range l.resolvings {
+		l.resolvings[i].settle(l)
 	}
 	if needed {
 		return
@@ -144,28 +148,40 @@ func (l *loader) checkResolvers() {
 	}
 }
 
-// resolverOf settles whom the servers of u are asked of. It reports whether it has some whose
-// names are resolved while running.
-func (l *loader) resolverOf(u *Upstream) (needed bool) {
-	if outer := u.outer; outer != nil && len(u.Resolver.Servers) == 0 {
-		own := u.Resolver
-		u.Resolver = outer.Resolver
-		if own.timed {
-			u.Resolver.Timeout = own.Timeout
+// resolving is an upstream block some of whose servers are resolved while running, with the
+// settings in it and around it, which are complete only once all is read.
+type resolving struct {
+	upstream   *Upstream
+	own, outer *Settings
+}
+
+// resolveLater notes a block if some server in it is resolved while running.
+func (l *level) resolveLater(u *Upstream, inner *level) {
+	for i := range u.Servers {
+		if u.Servers[i].Resolve {
+			l.resolvings = append(l.resolvings, resolving{u, inner.set, l.set})
+			return
 		}
 	}
-	for i := range u.Servers {
-		s := &u.Servers[i]
-		if !s.Resolve {
-			continue
+}
+
+// settle finds whom the servers of a block are asked of.
+func (r *resolving) settle(l *loader) {
+	own, u := r.own.Resolver, r.upstream
+	if u.Resolver = own; len(own.Servers) == 0 {
+		u.Resolver = r.outer.Resolver
+		if own.TimeoutSet {
+			u.Resolver.Timeout = own.Timeout
 		}
-		if len(u.Resolver.Servers) == 0 {
+	} else if !own.TimeoutSet {
+		u.Resolver.Timeout = r.outer.Resolver.Timeout
+	}
+	for i := range u.Servers {
+		if s := &u.Servers[i]; s.Resolve && len(u.Resolver.Servers) == 0 {
 			l.add(Error, s.Position, "write: resolver ADDRESS; in this block or around it",
 				"no resolver defined to resolve names at run time in upstream %q", u.Name)
 		}
-		needed = true
 	}
-	return needed
 }
 
 // tunnels says whether there is a tunnel_pass whose names are resolved for each request.

@@ -111,11 +111,13 @@ func TestConditions(t *testing.T) {
 
 func TestRewriteProblems(t *testing.T) {
 	const hint = "; write ($variable), ($variable = value), ($variable ~ regex) or (-f path)"
+	const re2 = "write it without; regular expressions are those of RE2, which match in linear time"
 	for conf, want := range map[string]string{
-		`rewrite /a "";`:              `error: empty replacement in "rewrite"; write: rewrite REGEX REPLACEMENT;`,
-		`rewrite /a /b first;`:        `error: invalid parameter "first" in "rewrite"; write last, break, redirect or permanent`,
-		`rewrite /a;`:                 `error: invalid number of arguments in "rewrite" directive; write: rewrite regex replacement [last | break | redirect | permanent];`,
-		`rewrite (?!a) /b;`:           `error: regex "(?!a)" uses negative lookahead, which is not supported; write it without; regular expressions are those of RE2, which match in linear time`,
+		`rewrite /a "";`:       `error: empty replacement in "rewrite"; write: rewrite REGEX REPLACEMENT;`,
+		`rewrite /a /b first;`: `error: invalid parameter "first" in "rewrite"; write last, break, redirect or permanent`,
+		`rewrite /a;`: "" +
+			`error: invalid number of arguments in "rewrite" directive; write: rewrite regex replacement [last | break | redirect | permanent];`,
+		`rewrite (?!a) /b;`:           `error: regex "(?!a)" uses negative lookahead, which is not supported; ` + re2,
 		`set a b;`:                    `error: invalid variable name "a"; write: set $NAME VALUE;`,
 		`set $1 b;`:                   `error: invalid variable name "$1"; write: set $NAME VALUE;`,
 		`set $a-b c;`:                 `error: invalid variable name "$a-b"; write: set $NAME VALUE;`,
@@ -129,12 +131,14 @@ func TestRewriteProblems(t *testing.T) {
 		`if (-z /a) { }`:              `error: invalid condition "-z"` + hint,
 		`if (-f) { }`:                 `error: invalid condition "-f"` + hint,
 		`if () { }`:                   `error: invalid condition ""` + hint,
-		`if ($uri ~ "(?=a)") { }`:     `error: regex "(?=a)" uses lookahead, which is not supported; write it without; regular expressions are those of RE2, which match in linear time`,
+		`if ($uri ~ "(?=a)") { }`:     `error: regex "(?=a)" uses lookahead, which is not supported; ` + re2,
 		`if ($uri) { if ($uri) { } }`: `error: "if" directive is not allowed here; its place is: server, location`,
 		`if ($uri) { root /x; }`:      `error: "root" directive is not allowed here; its place is: http, server, location, if in location`,
-		`location / { if ($uri) { proxy_set_header A b; } }`:            `error: "proxy_set_header" directive is not allowed here; its place is: http, server, location`,
+		`location / { if ($uri) { proxy_set_header A b; } }`: "" +
+			`error: "proxy_set_header" directive is not allowed here; its place is: http, server, location`,
 		`location / { if ($uri) { proxy_pass http://127.0.0.1:1/x; } }`: `error: "proxy_pass" cannot have URI part inside "if" statement; write it without /x`,
-		`location / { if ($uri) { error_page 404 @x; } }`:               `error: error_page: there is no location "@x" in the server at /etc/h/nginx.conf:2; add: location @x { ... }`,
+		`location / { if ($uri) { error_page 404 @x; } }`: "" +
+			`error: error_page: there is no location "@x" in the server at /etc/h/nginx.conf:2; add: location @x { ... }`,
 		`break 1;`:                   `error: invalid number of arguments in "break" directive; write: break;`,
 		`if ($uri) { return 1000; }`: `error: invalid return code "1000"; write: return CODE;, return CODE TEXT; or return URL;`,
 	} {

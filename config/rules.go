@@ -8,7 +8,8 @@ import (
 // ruleDirectives are the rows about which requests are let in, and about variables that sort
 // clients.
 func ruleDirectives() []Directive {
-	return slices.Concat(accessDirectives(), geoDirectives(), splitDirectives(), refererDirectives(), secureLinkDirectives())
+	return slices.Concat(accessDirectives(), geoDirectives(), splitDirectives(), refererDirectives(),
+		secureLinkDirectives())
 }
 
 // defines enters the variable that a map, geo or split_clients defines. As in nginx, the last of

@@ -27,6 +27,7 @@ type textUse struct {
 // judged over both at the end.
 type bothContexts struct {
 	http, stream scope
+	referers     []*Referers // all of them
 	limitConns   []limitUse
 	limitReqs    []LimitReq
 	buffered     map[string]AccessLog // by path: the first that gathers lines

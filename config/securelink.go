@@ -15,8 +15,8 @@ func secureLinkDirectives() []Directive {
 	return []Directive{
 		{
 			Name: "secure_link", Contexts: ctxAll, Args: "expression",
-			Doc: "The checksum of a link and, behind a comma, the second since 1970 at which it ends, as the request has them, " +
-				"for $secure_link and $secure_link_expires.",
+			Doc: "The checksum of a link and, behind a comma, the second since 1970 at which it ends, as the request has " +
+				"them, for $secure_link and $secure_link_expires.",
 			min: 1, max: 1, read: linkText(func(s *SecureLink) *Text { return &s.Link }),
 		},
 		{
@@ -25,7 +25,7 @@ func secureLinkDirectives() []Directive {
 			min: 1, max: 1, read: linkText(func(s *SecureLink) *Text { return &s.MD5 }),
 		},
 		{
-			Name: "secure_link_secret", Contexts: CtxLocation, Args: "word",
+			Name: "secure_link_secret", Contexts: ctxAll, Args: "word",
 			Doc: "A secret for links of the form /prefix/hash/link: $secure_link is the link if the hash is the MD5 of link " +
 				"and secret.",
 			min: 1, max: 1, read: linkText(func(s *SecureLink) *Text { return &s.Secret }),

@@ -71,6 +71,8 @@ type Settings struct {
 	// AddHeaders are the fields of add_header, in file order; a level that has any
 	// inherits none.
 	AddHeaders []AddHeader
+	// AddTrailers are those of add_trailer, in file order; a level that has any inherits none.
+	AddTrailers []AddHeader
 	// Expires is nil unless written. It is inherited apart from AddHeaders.
 	Expires *Expires
 	// EarlyHints are the conditions for a 103 to pass; none means never.

@@ -39,7 +39,8 @@ func readSplit(l *level, n *node) {
 			sum = wholeSplit
 		}
 		if sum > wholeSplit {
-			l.add(Error, line.Position, "write shares that add up to 100% at most, and * last", "percent total is greater than 100%%")
+			l.add(Error, line.Position, "write shares that add up to 100% at most, and * last",
+				"percent total is greater than 100%%")
 			return
 		}
 		m.Split = append(m.Split, share)

@@ -92,17 +92,15 @@ var newerStream = struct{ good, bad []string }{
 			server { listen 127.0.0.1:1; server_name b.test *.c.test ~^d; ssl_preread on; return b; }`,
 		`tunnel_send_timeout 5s;`,
 		`resolver 127.0.0.1; resolver_timeout 5s;`,
+		`server { listen 127.0.0.1:1; proxy_pass $remote_addr:5; } resolver 127.0.0.1;`,
+		`upstream u { server a.test:1 resolve; resolver 127.0.0.1; tunnels close; } resolver_timeout 5s;`,
 	},
 	bad: []string{
 		`server { listen 127.0.0.1:1 udp; return a; }`,
 		`server { listen 127.0.0.1; return a; }`, // nginx takes any port
 		`server { listen 127.0.0.1:1; return a; proxy_pass 127.0.0.1:1; }`,
 		`server { listen 127.0.0.1:1; pass 127.0.0.1:2; }`,
-		`server { listen 127.0.0.1:1; proxy_pass $remote_addr:5; } resolver 127.0.0.1;`,
-		`proxy_bind 127.0.0.1 transparent;`,
-		`upstream u { least_conn; server 127.0.0.1:1; }`,
-		`upstream u { hash $remote_addr; server 127.0.0.1:1; }`,
-		`upstream u { server 127.0.0.1:1 max_conns=5; }`,
+		`proxy_bind 127.0.0.1 opaque;`,
 		`proxy_responses 1;`,
 		`js_access a;`,
 	},
@@ -190,7 +188,7 @@ nginx.conf:3: error: unknown log format "f"; define it with log_format in http`}
 		{"zone of http", "http { limit_conn_zone $host zone=a:1m; }\n" + inStream("limit_conn a 1;"), `
 nginx.conf:3: error: unknown "limit_conn" zone "a"; define it in stream: limit_conn_zone $binary_remote_addr zone=a:10m;`},
 		{"http in stream", inStream("server { listen 1; return a;\nadd_header A b;\n}"), `
-nginx.conf:3: error: "add_header" directive is not allowed here; its place is: http, server, location`},
+nginx.conf:3: error: "add_header" directive is not allowed here; its place is: http, server, location, if in location`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, problems := config.LoadText("/etc/h/nginx.conf", tc.conf, hermetic(nil))

@@ -117,8 +117,10 @@ const (
 func Directives() []Directive {
 	all := slices.Concat(
 		mainDirectives(), httpDirectives(), fileDirectives(), answerDirectives(), clientDirectives(),
-		requestDirectives(), proxyDirectives(), bufferDirectives(), proxyFailureDirectives(), proxyHeadDirectives(), answerFormDirectives(),
-		upstreamDirectives(), resolverDirectives(), removalDirectives(), balanceDirectives(), noEffectDirectives(), refusedDirectives(),
+		requestDirectives(), proxyDirectives(), bufferDirectives(), proxyFailureDirectives(),
+		proxyHeadDirectives(), answerFormDirectives(),
+		upstreamDirectives(), resolverDirectives(), removalDirectives(), balanceDirectives(), noEffectDirectives(),
+		refusedDirectives(),
 		streamDirectives(), limitDirectives(), tunnelDirectives(), realIPDirectives(), authDirectives(),
 		sslDirectives(), proxySSLDirectives(), rewriteDirectives(), ruleDirectives(),
 	)

@@ -20,10 +20,8 @@ type Upstream struct {
 	Servers []UpstreamServer
 	// Balance is how one of them is chosen.
 	Balance Balance
-	// Resolver is whom the names of servers with Resolve are asked of.
+	// Resolver is whom the names of servers with Resolve are asked of; empty without any.
 	Resolver ResolverSettings
-	// outer are the settings around the block, once they are read.
-	outer *Settings
 	// Tunnels is what becomes of tunnels to servers that are gone, and DrainTime how long
 	// DrainTunnels takes.
 	Tunnels   TunnelPolicy
@@ -96,7 +94,7 @@ func (l *level) readUpstreamBlock(n *node, ctx Context) {
 	inner := l.inner(ctx)
 	inner.upstream = u
 	inner.walk(n.block)
-	u.Resolver, u.outer = inner.set.Resolver, l.set
+	l.resolveLater(u, inner)
 	switch {
 	case inner.refused:
 	case len(u.Servers) == 0:

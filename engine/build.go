@@ -79,11 +79,15 @@ func Build(cfg *config.Config, p route.Process, shared Shared) (*Built, []config
 	b.streamUpstreams()
 	b.listeners()
 	b.servers()
+	b.sn.StubStatus = b.sn.StubStatus || b.compiler.UsesConnections()
 	b.listenersTLS()
 	if config.HasErrors(b.problems) {
 		return nil, b.problems
 	}
-	return &Built{Snapshot: b.sn, LogFiles: b.logFiles, targets: b.logTargets, Certs: shared.Certs, Users: shared.Users, names: b.names}, b.problems
+	return &Built{
+		Snapshot: b.sn, LogFiles: b.logFiles, targets: b.logTargets, Certs: shared.Certs, Users: shared.Users,
+		names: b.names,
+	}, b.problems
 }
 
 func newBuilder(cfg *config.Config, p route.Process, shared Shared) *builder {

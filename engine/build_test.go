@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"holdfast/config"
+	"holdfast/observe"
 	"holdfast/route"
 	"holdfast/shard"
 )
@@ -42,9 +43,11 @@ http {
             proxy_connect_timeout 14s; proxy_send_timeout 15s; proxy_read_timeout 16s;
             proxy_next_upstream_timeout 17s; proxy_next_upstream_tries 18; proxy_next_upstream timeout;
             tunnel_send_timeout 19s; tcp_nodelay off; proxy_socket_keepalive off;
-            access_log /logs/a short; access_log /logs/b; tunnel_log /logs/c;
+            access_log /logs/a short; access_log /logs/b; tunnel_log /logs/c; tunnel_log off;
+            tunnel_log /logs/d short; error_log /logs/e warn;
             keepalive_min_timeout 20s; reset_timedout_connection on; websocket_strict on;
             proxy_request_buffering on; client_body_buffer_size 21k; proxy_buffering on; proxy_buffers 2 11k;
+            proxy_ignore_client_abort on; add_trailer X-B b; absolute_redirect off; chunked_transfer_encoding off;
             proxy_pass_trailers on; early_hints $http_a; proxy_intercept_errors on; recursive_error_pages on; rewrite_log on;
             error_page 404 =200 /missing; error_page 502 @down;
             server_tokens "An edge"; add_header X-A $uri always; expires modified 1h;
@@ -125,6 +128,8 @@ func TestBuildSettings(t *testing.T) {
 		Auth:                   got.Auth,
 		AccessLogs:             got.AccessLogs,
 		TunnelLogs:             []int{2},
+		TunnelLines:            got.TunnelLines,
+		TunnelQuiet:            true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("settings\n%+v, want\n%+v", got, want)
@@ -133,12 +138,16 @@ func TestBuildSettings(t *testing.T) {
 		got.AccessLogs[0].Format.Escape != route.EscapeJSON || got.AccessLogs[1].Format.Escape != route.EscapeDefault {
 		t.Errorf("access logs %+v", got.AccessLogs)
 	}
+	if l := got.TunnelLines; len(l) != 1 || l[0].File != 3 || l[0].Log == nil || l[0].Open || !l[0].Close {
+		t.Errorf("tunnel lines %+v", l)
+	}
 	policy := shard.Policy{TunnelReadMs: 16_000, TunnelBlockedMs: 15_000, LingerMs: 12_000, LingerReadMs: 13_000,
 		KeepaliveMinMs: 20_000, Logs: 1 << 2}
+	policy.Errors[0] = shard.ErrorTarget{Log: 4, Level: observe.LevelWarn, Set: true}
 	if *policies.At(got.Policy) != policy {
 		t.Errorf("policy %+v, want %+v", *policies.At(got.Policy), policy)
 	}
-	if want := []string{"/logs/a", "/logs/b", "/logs/c"}; !reflect.DeepEqual(b.logFiles, want) {
+	if want := []string{"/logs/a", "/logs/b", "/logs/c", "/logs/d", "/logs/e"}; !reflect.DeepEqual(b.logFiles, want) {
 		t.Errorf("log files %q, want %q", b.logFiles, want)
 	}
 }

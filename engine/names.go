@@ -63,7 +63,8 @@ func (b *builder) named(u *config.Upstream, g *upstream.Group) {
 }
 
 var tunnelPolicies = map[config.TunnelPolicy]shard.RemovalPolicy{
-	config.KeepTunnels: shard.KeepTunnels, config.DrainTunnels: shard.DrainTunnels, config.CloseTunnels: shard.CloseTunnels,
+	config.KeepTunnels: shard.KeepTunnels, config.DrainTunnels: shard.DrainTunnels,
+	config.CloseTunnels: shard.CloseTunnels,
 }
 
 // watchNames resolves the servers of groups until ctx ends, each again when its answer is too

@@ -55,3 +55,16 @@ func (b *builder) handler(h config.Handler) route.Handler {
 	b.sn.StubStatus = b.sn.StubStatus || h == config.HandlerStatus
 	return route.Handler(h)
 }
+
+// trailers compiles add_trailer.
+func (b *builder) trailers(s *config.Settings) *route.Trailers {
+	var list []route.AddHeader
+	for _, t := range s.AddTrailers {
+		list = append(list, route.AddHeader{Name: t.Name, Value: t.Value, Always: t.Always})
+		if _, err := b.compiler.NewTrailers(list[len(list)-1:]); err != nil {
+			b.fail(t.Position, err)
+		}
+	}
+	done, _ := b.compiler.NewTrailers(list) // what is wrong with it has been said
+	return done
+}

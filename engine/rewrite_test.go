@@ -36,7 +36,7 @@ func (diskTests) Test(kind route.FileTest, path []byte) bool {
 // rewriteEnv is an Env for a GET of target.
 func rewriteEnv(t *testing.T, target string) *route.Env {
 	t.Helper()
-	e := &route.Env{Head: []byte("GET " + target + " HTTP/1.1\r\nHost: a\r\nX-A: b c\r\n\r\n"), Req: &httpparse.Request{}}
+	e := &route.Env{}
 	e.Reset()
 	e.Head, e.Req = []byte("GET "+target+" HTTP/1.1\r\nHost: a\r\nX-A: b c\r\n\r\n"), &httpparse.Request{}
 	if done, perr := e.Req.Parse(e.Head); !done || perr != httpparse.OK {
@@ -278,3 +278,26 @@ func TestRewriteProblemsSayWhere(t *testing.T) {
 		}
 	}
 }
+
+// Only regular expressions with groups allocate, once an Env has grown its memory.
+func TestRewriteAllocatesNothing(t *testing.T) {
+	s := rewriteServer(t, `set $a "$uri-$arg_x"; set $b 1; if ($a = "/y-1") { set $b "$b$a"; } if (-f $uri) { break; }
+		if ($b ~ y) { set $args "z=$b"; } set $limit_rate 10k; if ($b = none) { return 403; }`)
+	e := rewriteEnv(t, "/y?x=1")
+	uri, args := []byte("/y"), []byte("x=1")
+	allocated := testing.AllocsPerRun(200, func() {
+		head, req, target := e.Head, e.Req, e.RawTarget
+		e.Reset()
+		e.Server, e.Head, e.Req, e.RawTarget, e.URI, e.Args = s, head, req, target, uri, args
+		if w := s.Rewrite.Run(e, noFiles{}); w.End != route.RewriteNext || !bytes.HasPrefix(e.Args, []byte("z=1/y-1")) {
+			panic(string(e.Args))
+		}
+	})
+	if allocated > 0 {
+		t.Errorf("%v allocations", allocated)
+	}
+}
+
+type noFiles struct{}
+
+func (noFiles) Test(route.FileTest, []byte) bool { return false }

@@ -56,6 +56,7 @@ func (b *builder) settings(s *config.Settings, at config.Position) route.Setting
 	r.SSLVerifyClient, r.SSLVerifyRules = uint8(s.SSL.VerifyClient), b.verifyRules(&s.SSL)
 	b.answers(&r, s)
 	answerForm(&r, s)
+	r.Trailers = b.trailers(s)
 	r.RewriteLog = s.RewriteLog
 	r.Auth = b.auth(&s.Auth)
 	b.rules(&r, s)

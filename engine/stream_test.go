@@ -46,8 +46,8 @@ func TestBuildStream(t *testing.T) {
 	if down, up := p.Rates(e); down != 10<<10 || up != 0 {
 		t.Errorf("rates %d and %d", down, up)
 	}
-	if p.Bind(e) != netip.MustParseAddrPort("127.0.0.9:0") {
-		t.Errorf("bind %v", p.Bind(e))
+	if addr, ok := p.Bind().Pick(e, 0, false); !ok || addr != netip.MustParseAddrPort("127.0.0.9:0") {
+		t.Errorf("bind %v", addr)
 	}
 	if !s.Access.Allows(e.Remote.Addr()) || s.Access.Allows(netip.MustParseAddr("11.0.0.1")) || s.Access.Allows(netip.Addr{}) {
 		t.Error("access")

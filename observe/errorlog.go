@@ -127,7 +127,9 @@ func appendMessage(dst []byte, e *Entry) []byte {
 	}
 	dst = appendText(dst, e.Message)
 	if len(e.Detail) > 0 {
-		dst = append(dst, ' ')
+		if e.Message != "" {
+			dst = append(dst, ' ')
+		}
 		dst = appendText(dst, e.Detail)
 	}
 	return dst

@@ -27,7 +27,7 @@ type Compiler struct {
 	captures map[string]int // name → slot in Env.captures.named
 	maps     map[string]*mapTable
 	mapCount int
-	usesSent bool
+	uses     uses
 	// sets are the variables of set directives by their slot; stream says that the texts
 	// are those of the stream context.
 	sets map[string]int
@@ -158,6 +158,7 @@ func (c *Compiler) defined(name string) (part, error) {
 			return p, nil
 		}
 	} else if render, ok := fixedVariables[name]; ok {
+		c.uses.note(name)
 		return part{render: render, arg: varArg{hole: tunnelHoles[name]}}, nil
 	}
 	if p, found, err := vectorVariable(name); found {
@@ -172,15 +173,10 @@ func (c *Compiler) defined(name string) (part, error) {
 	for i := range prefixVariables {
 		p := &prefixVariables[i]
 		if rest, ok := strings.CutPrefix(name, p.prefix); ok && rest != "" && (!c.stream || isSharedPrefix(p.prefix)) {
-			c.usesSent = c.usesSent || p.prefix == "sent_http_"
+			c.uses.sent = c.uses.sent || p.prefix == "sent_http_"
+			c.uses.trailers = c.uses.trailers || strings.HasSuffix(p.prefix, "_trailer_")
 			id := httpparse.FieldIDOf([]byte(strings.ReplaceAll(rest, "_", "-")))
 			return part{render: p.render, arg: varArg{name: rest, id: id}}, nil
-		}
-	}
-	if name == "realpath_root" && !c.stream {
-		return part{}, &CompileError{
-			Text: `the variable "$realpath_root" is not available: finding what a symbolic link leads to takes a system call`,
-			Hint: `write "$document_root"`,
 		}
 	}
 	return part{}, c.unknownVariable(name)

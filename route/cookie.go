@@ -83,12 +83,12 @@ func (r *cookieRecipe) append(dst []byte, e *Env, f *httpparse.Field) []byte {
 		var attribute []byte
 		attribute, rest, more = cutAttribute(rest)
 		key, text, hasValue := cutEquals(attribute)
-		if want.drops(key, hasValue) {
+		if want.drops(key) {
 			continue
 		}
 		dst = append(dst, "; "...)
 		dst = append(dst, key...)
-		if !hasValue {
+		if !hasValue && !want.givesSite(key) {
 			want.has(key)
 			continue
 		}
@@ -159,8 +159,17 @@ var dot = []byte(".")
 // flagWish is what a cookie's flags are to become.
 type flagWish struct {
 	secure, httpOnly, sameSite wish
-	site                       string // of sameSite, for wishOn
+	site                       sameSite // of sameSite, for wishOn
 }
+
+// sameSite is a value of SameSite, as it is written and in lower case.
+type sameSite struct{ written, lower string }
+
+var (
+	siteStrict = sameSite{"Strict", "strict"}
+	siteLax    = sameSite{"Lax", "lax"}
+	siteNone   = sameSite{"None", "none"}
+)
 
 // wish is what is to become of one flag.
 type wish uint8
@@ -208,11 +217,11 @@ func (w *flagWish) ask(flag []byte) {
 	case httpparse.EqualFold(flag, "nohttponly"):
 		w.httpOnly = wishOff
 	case httpparse.EqualFold(flag, "samesite=strict"):
-		w.sameSite, w.site = wishOn, "Strict"
+		w.sameSite, w.site = wishOn, siteStrict
 	case httpparse.EqualFold(flag, "samesite=lax"):
-		w.sameSite, w.site = wishOn, "Lax"
+		w.sameSite, w.site = wishOn, siteLax
 	case httpparse.EqualFold(flag, "samesite=none"):
-		w.sameSite, w.site = wishOn, "None"
+		w.sameSite, w.site = wishOn, siteNone
 	case httpparse.EqualFold(flag, "nosamesite"):
 		w.sameSite = wishOff
 	}
@@ -231,11 +240,15 @@ func (w *flagWish) of(key []byte) *wish {
 	return nil
 }
 
-// drops reports whether an attribute is to go: one that is not wanted, or a SameSite without
-// the value it is to have.
-func (w *flagWish) drops(key []byte, hasValue bool) bool {
+// drops reports whether the attribute called key is not wanted.
+func (w *flagWish) drops(key []byte) bool {
 	wish := w.of(key)
-	return wish != nil && (*wish == wishOff || wish == &w.sameSite && *wish == wishOn && !hasValue)
+	return wish != nil && *wish == wishOff
+}
+
+// givesSite reports whether the attribute called key is a SameSite that is to have a value.
+func (w *flagWish) givesSite(key []byte) bool {
+	return w.sameSite == wishOn && httpparse.EqualFold(key, "samesite")
 }
 
 // has notes that the cookie has the attribute called key already.
@@ -247,10 +260,10 @@ func (w *flagWish) has(key []byte) {
 
 // replace appends the value that the attribute called key is to have instead of value.
 func (w *flagWish) replace(dst, key, value []byte) (out []byte, found bool) {
-	asked := w.sameSite == wishOn
+	gives := w.givesSite(key)
 	w.has(key)
-	if asked && w.sameSite == wishMet && !httpparse.EqualFold(value, w.site) {
-		return append(dst, w.site...), true
+	if gives && !httpparse.EqualFold(value, w.site.lower) {
+		return append(dst, w.site.written...), true
 	}
 	return dst, false
 }
@@ -265,7 +278,7 @@ func (w *flagWish) appendMissing(dst []byte) []byte {
 	}
 	if w.sameSite == wishOn {
 		dst = append(dst, "; SameSite="...)
-		dst = append(dst, w.site...)
+		dst = append(dst, w.site.written...)
 	}
 	return dst
 }

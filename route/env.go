@@ -111,6 +111,14 @@ type Env struct {
 	rewritten rewriteEnv
 	tries     tries
 
+	// Facts answers for variables about the system; nil leaves them absent. Socket is the
+	// client's, for $tcpinfo_.
+	Facts  Facts
+	Socket int32
+
+	body                           []byte // $request_body
+	upstreamTrailers, sentTrailers []byte
+
 	real realAddr
 
 	// target is where a proxy_pass with variables leads, once Resolve was called.

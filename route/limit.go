@@ -74,19 +74,15 @@ func (l *Limits) SetRates(c *Compiler, download, after, upstream string) (err er
 func (l *Limits) Paces(e *Env) bool { return l.rate.dynamic || l.rate.constant > 0 || e.LimitRate.Set }
 
 // Rate is how many bytes of an answer go to the client in a second, and how many go before
-// that; 0 for no limit (limit_rate, limit_rate_after).
+// that; 0 for no limit (limit_rate, limit_rate_after). From then on e.LimitRate has it.
 func (l *Limits) Rate(e *Env) (perSecond, after int64) {
-	if perSecond = l.download(e); perSecond > 0 {
+	if !e.LimitRate.Set {
+		e.LimitRate = RateSetting{BytesPerSec: l.rate.value(e), Set: true}
+	}
+	if perSecond = e.LimitRate.BytesPerSec; perSecond > 0 {
 		after = l.after.value(e)
 	}
 	return perSecond, after
-}
-
-func (l *Limits) download(e *Env) int64 {
-	if e.LimitRate.Set {
-		return e.LimitRate.BytesPerSec
-	}
-	return l.rate.value(e)
 }
 
 // UpstreamRate is how many bytes of an answer are read from the upstream in a second; 0 for
@@ -140,11 +136,7 @@ func varLimitConnStatus(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
 	return append(dst, e.LimitConnStatus.String()...), e.LimitConnStatus != LimitUnasked
 }
 
-// varLimitRate is the rate of the answer, 0 if it has none.
+// varLimitRate is the rate of the answer: as in nginx 0 until that has begun, unless it was set.
 func varLimitRate(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
-	var n int64
-	if set := e.settings(); set != nil {
-		n = set.Limits.download(e)
-	}
-	return strconv.AppendInt(dst, n, 10), true
+	return strconv.AppendInt(dst, e.LimitRate.BytesPerSec, 10), true
 }

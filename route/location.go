@@ -34,7 +34,7 @@ func (m Modifier) String() string {
 	return ""
 }
 
-// Location is what happens to the requests of one location block. Return goes first,
+// Location is what happens to the requests of one location block. Rewrite goes first,
 // then the files of try_files, then Proxy; without one, Static. It is immutable once
 // in a Table.
 type Location struct {
@@ -45,7 +45,6 @@ type Location struct {
 	Proxy    *Proxy
 	// TunnelPass makes tunnels of CONNECT requests; others get a 405. nil without tunnel_pass.
 	TunnelPass *TunnelPass
-	Return     *Return
 	// Rewrite runs before anything else of the location; nil for nothing (set, if, rewrite, return, break).
 	Rewrite *Rewrite
 	// Except is for requests with other methods than it names; nil without limit_except.

@@ -92,11 +92,12 @@ func (s *fileSite) serve(e *route.Env) string {
 // locate answers from one location: with a text, with an error's status, or by going on
 // elsewhere.
 func (s *fileSite) locate(e *route.Env, l *route.Location, form route.ReplyForm) (text string, code int, again bool) {
-	if l.Return != nil {
-		if code := l.Return.Code; l.Settings.ErrorPages.For(code) != nil && form.Status == 0 {
+	if l.Rewrite != nil {
+		ret := l.Rewrite.Run(e, nil).Return
+		if code := ret.Code; l.Settings.ErrorPages.For(code) != nil && form.Status == 0 {
 			return "", code, false
 		}
-		return string(l.Return.Append(nil, e, form)), 0, false
+		return string(ret.Append(nil, e, form)), 0, false
 	}
 	path := string(l.Static.AppendPath(nil, e))
 	for i := range l.Static.Tries() {
@@ -207,7 +208,7 @@ func (l fileLocation) spec(t *testing.T, c *route.Compiler, root string) route.L
 	location.Settings.ErrorPages, err = c.NewErrorPages(l.pages)
 	check(err)
 	if l.code != 0 {
-		location.Return, err = c.NewReturn(l.code, l.body, "text/plain")
+		location.Rewrite, err = returning(c, l.code, l.body)
 		check(err)
 	}
 	static := l.static

@@ -224,7 +224,7 @@ func outcome(s *route.Server, e *route.Env) string {
 		line, _, _ := bytes.Cut(head, []byte("\r\n"))
 		return string(line)
 	}
-	_, body, _ := bytes.Cut(l.Return.Append(nil, e, route.ReplyForm{}), []byte("\r\n\r\n"))
+	_, body, _ := bytes.Cut(l.Rewrite.Run(e, nil).Return.Append(nil, e, route.ReplyForm{}), []byte("\r\n\r\n"))
 	return string(body)
 }
 

@@ -91,6 +91,7 @@ type LocalAddrs struct {
 	Transparent bool
 
 	list    []localAddr
+	key     []byte
 	dynamic bool
 }
 
@@ -104,6 +105,7 @@ func (c *Compiler) NewLocalAddrs(texts []string, transparent bool) (LocalAddrs, 
 			return LocalAddrs{}, err
 		}
 		l.list = append(l.list, addr)
+		l.key = append(append(l.key, text...), ' ')
 		l.dynamic = l.dynamic || addr.dynamic
 	}
 	return l, nil
@@ -111,6 +113,9 @@ func (c *Compiler) NewLocalAddrs(texts []string, transparent bool) (LocalAddrs, 
 
 // Len is the number of addresses.
 func (l *LocalAddrs) Len() int { return len(l.list) }
+
+// Key is the same for the same addresses.
+func (l *LocalAddrs) Key() []byte { return l.key }
 
 // Dynamic reports whether an address depends on the request, so that its connections are of
 // no use to others.

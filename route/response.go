@@ -98,7 +98,7 @@ func (p *Proxy) AppendResponse(dst []byte, e *Env, form ResponseForm) []byte {
 		dst = append(dst, "Connection: upgrade\r\n"...)
 	} else {
 		dst = append(dst, e.challenge...)
-		dst = e.appendCarried(dst, true)
+		dst = e.appendCarriedType(e.appendCarried(dst, true))
 		dst = appendBodyFields(dst, e, status, form.Framing)
 		// A 426 says which protocol it wants (RFC 9110 section 15.5.22).
 		if status == 426 && resp.Status == 426 && resp.Count(httpparse.FieldUpgrade) > 0 {
@@ -241,7 +241,7 @@ func (p *Proxy) appendResponseField(dst []byte, e *Env, f *httpparse.Field) []by
 
 // keepSent remembers a head for the $sent_http_ variables, if there are any.
 func (e *Env) keepSent(head []byte) {
-	if e.Server != nil && e.Server.keepsSent {
+	if e.Server != nil && e.Server.keeps.sent {
 		e.sent = append(e.sent[:0], head...)
 	}
 }

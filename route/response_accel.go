@@ -94,6 +94,15 @@ func isName(e *Env, f *httpparse.Field, name string) bool {
 	return httpparse.EqualFold(f.Name.Of(e.RespHead), name)
 }
 
+// appendCarriedType appends the Content-Type of CarryFields to a response of an upstream that
+// has none.
+func (e *Env) appendCarriedType(dst []byte) []byte {
+	if e.carried.contentType == "" || e.Resp.Count(httpparse.FieldContentType) > 0 {
+		return dst
+	}
+	return appendContentType(dst, e.carried.contentType)
+}
+
 // appendCarried appends the fields of CarryFields that are no part of a head yet; whole says
 // that the answer is no page of ours about a status.
 func (e *Env) appendCarried(dst []byte, whole bool) []byte {
@@ -125,10 +134,10 @@ func (e *Env) SetUnsafe(target []byte) bool {
 // unsafePath reports whether path has a NUL or a segment "..".
 func unsafePath(path []byte) bool {
 	for i, c := range path {
-		switch {
-		case c == 0:
+		if c == 0 {
 			return true
-		case c == '/' && bytes.HasPrefix(path[i:], climbing) && (len(path) == i+len(climbing) || path[i+len(climbing)] == '/'):
+		}
+		if after, climbs := bytes.CutPrefix(path[i:], climbing); climbs && (len(after) == 0 || after[0] == '/') {
 			return true
 		}
 	}
@@ -137,17 +146,21 @@ func unsafePath(path []byte) bool {
 
 var climbing = []byte("/..")
 
-// appendUnescaped appends path with its percent-encoded bytes decoded. As in nginx a "%" that
-// begins none is dropped.
+// appendUnescaped appends path with its percent-encoded bytes decoded. As in nginx a "%" before
+// no hexadecimal digit is dropped, and so is one with a single digit and what follows that.
 func appendUnescaped(dst, path []byte) []byte {
 	for i := 0; i < len(path); i++ {
-		switch {
-		case path[i] != '%':
+		if path[i] != '%' {
 			dst = append(dst, path[i])
-		case i+2 < len(path) && hexValue(path[i+1]) < 16 && hexValue(path[i+2]) < 16:
-			dst = append(dst, hexValue(path[i+1])<<4|hexValue(path[i+2]))
-			i += 2
+			continue
 		}
+		if i+1 == len(path) || hexValue(path[i+1]) > 15 {
+			continue
+		}
+		if i+2 < len(path) && hexValue(path[i+2]) < 16 {
+			dst = append(dst, hexValue(path[i+1])<<4|hexValue(path[i+2]))
+		}
+		i += 2
 	}
 	return dst
 }

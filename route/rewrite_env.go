@@ -68,8 +68,11 @@ func (c *Compiler) variable(name string) (part, error) {
 		return c.defined(name)
 	}
 	own := part{render: varAssigned, arg: varArg{index: slot}}
-	hidden := slices.ContainsFunc(prefixVariables[:], func(p prefixVariable) bool { return strings.HasPrefix(name, p.prefix) })
-	if under, err := c.defined(name); err == nil && !hidden && under.render != nil {
+	family := func(p prefixVariable) bool { return strings.HasPrefix(name, p.prefix) }
+	if slices.ContainsFunc(prefixVariables[:], family) {
+		return own, nil
+	}
+	if under, err := c.defined(name); err == nil && under.render != nil {
 		own.arg.under, own.arg.table = &under, under.arg.table
 	}
 	return own, nil

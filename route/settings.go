@@ -122,6 +122,8 @@ type Settings struct {
 	// NoChunked lets the end of the connection end a response of unknown length
 	// (chunked_transfer_encoding off).
 	NoChunked bool
+	// Trailers are the fields to add behind bodies (add_trailer); nil for none.
+	Trailers *Trailers
 	// IgnoreClientAbort goes on without the client (proxy_ignore_client_abort).
 	IgnoreClientAbort bool
 

@@ -49,7 +49,7 @@ func (l loc) spec(t testing.TB, c *route.Compiler, headers []route.SetHeader) ro
 			URL: l.pass, Modifier: modifier, Pattern: pattern, SetHeaders: headers,
 		})
 	} else {
-		s.Location.Return, err = c.NewReturn(200, strings.ReplaceAll(l.text, "$", ""), "text/plain")
+		s.Location.Rewrite, err = returning(c, 200, strings.ReplaceAll(l.text, "$", ""))
 	}
 	if err != nil {
 		t.Fatalf("location %s: %v", l.text, err)
@@ -58,6 +58,14 @@ func (l loc) spec(t testing.TB, c *route.Compiler, headers []route.SetHeader) ro
 		s.Nested = append(s.Nested, n.spec(t, c, headers))
 	}
 	return s
+}
+
+// returning is the directives of a location that only has a return.
+func returning(c *route.Compiler, code int, text string) (*route.Rewrite, error) {
+	ret, err := c.NewReturn(code, text, "text/plain")
+	b := c.NewRewrite()
+	b.Return(ret)
+	return b.Rewrite(), err
 }
 
 func specs(t testing.TB, c *route.Compiler, locations []loc, headers []route.SetHeader) []route.LocationSpec {

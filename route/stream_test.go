@@ -139,7 +139,9 @@ func TestStreamVariablesNow(t *testing.T) {
 
 func TestStreamResolve(t *testing.T) {
 	c := streamCompiler(t)
-	p, err := c.NewStreamProxy(&route.StreamProxySpec{Target: "$ssl_preread_server_name", Dynamic: true, Bind: "$ssl_preread_server_name"}, route.StreamProxy{})
+	const name = "$ssl_preread_server_name"
+	spec := route.StreamProxySpec{Target: name, Dynamic: true, Bind: []string{name}}
+	p, err := c.NewStreamProxy(&spec, route.StreamProxy{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +163,8 @@ func TestStreamResolve(t *testing.T) {
 	for text, want := range map[string]string{"10.0.0.1": "10.0.0.1:0", "[::1]:5": "[::1]:5", "x": "invalid AddrPort", "": "invalid AddrPort"} {
 		e := streamEnv()
 		e.Stream.PrereadServerName = []byte(text)
-		if got := p.Bind(e).String(); got != want {
+		addr, _ := p.Bind().Pick(e, 0, text[:min(len(text), 1)] == "[")
+		if got := addr.String(); got != want {
 			t.Errorf("bind %q: got %s, want %s", text, got, want)
 		}
 	}

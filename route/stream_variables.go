@@ -34,8 +34,8 @@ var streamVariables = map[string]streamVariable{
 }
 
 // sharedVariables mean the same in http and in stream; so do $ssl_… and $proxy_protocol_….
-const sharedVariables = ` binary_remote_addr connection limit_conn_status realip_remote_addr realip_remote_port remote_addr ` +
-	`remote_port server_addr server_port upstream_addr upstream_connect_time `
+const sharedVariables = ` binary_remote_addr connection limit_conn_status realip_remote_addr ` +
+	`realip_remote_port remote_addr remote_port server_addr server_port upstream_addr upstream_connect_time `
 
 func isShared(name string) bool {
 	return strings.Contains(sharedVariables, " "+name+" ") || isSharedPrefix(name) && name != "ssl_early_data"

@@ -38,8 +38,6 @@ type Server struct {
 	// Name is $server_name: the first name of server_name, without a leading ".".
 	Name     string
 	Settings Settings
-	// Return, if not nil, answers all requests before a location is looked for.
-	Return *Return
 	// Rewrite runs before a location is looked for; nil for nothing.
 	Rewrite *Rewrite
 	// Content is what happens to requests that no location matches, and to those
@@ -51,7 +49,7 @@ type Server struct {
 
 	locations *level
 	named     map[string]*Location
-	keepsSent bool // $sent_http_ variables are in use
+	keeps     uses // what variables in use need to be kept of requests
 }
 
 // ServerSpec is one server block for Builder.AddServer.
@@ -61,7 +59,6 @@ type ServerSpec struct {
 	// Listens are the addresses the server listens on.
 	Listens  []ListenUse
 	Settings Settings
-	Return   *Return
 	Rewrite  *Rewrite
 	Content  *Location
 	// Locations are all locations of the server level, also the named ones, in the
@@ -102,7 +99,7 @@ func NewBuilder(c *Compiler, listens int) *Builder {
 // between regular expressions, equal names and default servers. The error is a
 // *CompileError about a regular expression or a duplicate location.
 func (b *Builder) AddServer(spec *ServerSpec) (*Server, error) {
-	s := &Server{Settings: spec.Settings, Return: spec.Return, Rewrite: spec.Rewrite, Content: spec.Content}
+	s := &Server{Settings: spec.Settings, Rewrite: spec.Rewrite, Content: spec.Content}
 	names := spec.Names
 	if len(names) == 0 {
 		names = []ServerName{{}}
@@ -165,7 +162,7 @@ func (b *Builder) addTo(use ListenUse, s *Server, names []ServerName, regexes []
 // compiled; the Builder must not be used any more.
 func (b *Builder) Table() *Table {
 	for _, s := range b.servers {
-		s.keepsSent = b.compiler.usesSent
+		s.keeps = b.compiler.uses
 	}
 	return &Table{listens: b.listens}
 }

@@ -14,6 +14,7 @@ type try struct {
 // tries are the tries before the present one, which is in Env's own fields.
 type tries struct {
 	earlier                    []try
+	present                    try  // while it is rendered
 	leaves                     bool // the next try is with another upstream
 	sentBefore, receivedBefore int64
 }
@@ -72,8 +73,8 @@ func (e *Env) appendTries(dst []byte, part func([]byte, *try) []byte) ([]byte, b
 		return dst, false
 	}
 	dst = e.appendEarlier(dst, part)
-	now := e.presentTry()
-	return part(dst, &now), true
+	e.tries.present = e.presentTry()
+	return part(dst, &e.tries.present), true
 }
 
 // appendEarlier appends the tries before the present one, with what separates them from it.

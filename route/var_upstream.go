@@ -23,22 +23,8 @@ func varUpstreamField(dst []byte, e *Env, a *varArg) ([]byte, bool) {
 // varSentField is $sent_http_name: the fields of the head that went to the client,
 // which was kept for this because some text of the configuration asks for it.
 func varSentField(dst []byte, e *Env, a *varArg) ([]byte, bool) {
-	found := false
-	_, rest, _ := bytes.Cut(e.sent, crlf)
-	for len(rest) > 0 {
-		var line []byte
-		line, rest, _ = bytes.Cut(rest, crlf)
-		name, value, isField := bytes.Cut(line, colon)
-		if !isField || !variableNames(name, a.name, true) {
-			continue
-		}
-		if found {
-			dst = append(dst, ", "...)
-		}
-		dst = append(dst, httpTrim(value)...)
-		found = true
-	}
-	return dst, found
+	_, fields, _ := bytes.Cut(e.sent, crlf)
+	return appendLines(dst, fields, a)
 }
 
 var (

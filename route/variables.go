@@ -101,6 +101,9 @@ var prefixVariables = [...]prefixVariable{
 	{"cookie_", varCookie},
 	{"sent_http_", varSentField},
 	{"upstream_http_", varUpstreamField},
+	{"upstream_cookie_", varUpstreamCookie},
+	{"upstream_trailer_", varUpstreamTrailer},
+	{"sent_trailer_", varSentTrailer},
 }
 
 func varEmpty(dst []byte, _ *Env, _ *varArg) ([]byte, bool)  { return dst, true }

@@ -127,7 +127,7 @@ func (r *rig) location(c *route.Compiler, p *place, base route.Settings) route.L
 		r.check(err)
 	}
 	if p.code != 0 {
-		l.Return, err = c.NewReturn(p.code, p.text, "text/plain")
+		l.Rewrite, err = returning(c, p.code, p.text)
 		r.check(err)
 	}
 	if p.root != "" {

@@ -18,6 +18,14 @@ func (r *Request) bindAddrs() *route.LocalAddrs {
 	return r.proxy.Bind()
 }
 
+// identifyBind lets only requests with the same proxy_bind share a connection.
+func (sh *Shard) identifyBind(r *Request) {
+	const bound = 1 << 31 // sets these numbers apart from those of TLS settings
+	if addrs := r.bindAddrs(); addrs != nil && addrs.Len() > 0 {
+		r.identity = sh.identities.of(bound|r.identity, addrs.Key()).number
+	}
+}
+
 // beginConnect begins a connection to peer. Of several local addresses each gets its turn; one
 // whose ports are used up is passed over.
 func (sh *Shard) beginConnect(r *Request, peer *upstream.Peer) (fd int32, errno sys.Errno) {

@@ -16,16 +16,18 @@ func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, re
 	}
 	down := framing
 	rechunk := false
-	if framing.Kind == httpparse.BodyChunked || framing.Kind == httpparse.BodyClose {
-		if rechunk = r.req.Minor == 1 && !r.settings().NoChunked; rechunk {
-			down.Kind = httpparse.BodyChunked
-		} else {
-			down.Kind, r.keepDown = httpparse.BodyClose, false
-		}
+	unknown := framing.Kind == httpparse.BodyChunked || framing.Kind == httpparse.BodyClose
+	switch set := r.settings(); {
+	case framing.Kind == httpparse.BodyNone:
+	case (unknown || set.Trailers.Any(r.answerStatus(r.resp.Status))) && r.req.Minor == 1 && !set.NoChunked:
+		down.Kind, rechunk = httpparse.BodyChunked, true
+	case unknown:
+		down.Kind, r.keepDown = httpparse.BodyClose, false
 	}
 	r.keepUp = r.keepUp && framing.Kind != httpparse.BodyClose && r.resp.KeepAlive(e.RespHead)
 	r.keepDown = r.keepDown && r.up.ended && !r.cut && !sh.quitting
 	trailers := rechunk && r.settings().PassTrailers
+	e.Status = r.answerStatus(r.resp.Status) // for texts with $status
 	out := r.proxy.AppendResponse(sh.out[:0], e, route.ResponseForm{
 		Framing: down, Keepalive: r.keepDown, Status: r.status, Trailers: trailers,
 	})
@@ -33,6 +35,9 @@ func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, re
 	r.down.begin(framing, rechunk)
 	if trailers {
 		r.down.keepTrailers()
+	}
+	if rechunk && r.down.ended { // nothing but trailers
+		out, _ = sh.appendEnd(r, &r.down, out)
 	}
 	out, used, perr := sh.encode(r, &r.down, out, rest)
 	sh.out = out[:0]

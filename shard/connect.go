@@ -38,6 +38,7 @@ func (sh *Shard) pass(s *Session, r *Request) {
 // proxy_pass with variables came out as https.
 func (sh *Shard) passOn(s *Session, r *Request, secure bool) {
 	sh.identify(r, r.upstreamTLS(secure))
+	sh.identifyBind(r)
 	// An error page: what an upstream before this one has sent is over.
 	sh.rewind(r)
 	sh.forgetResponse(&r.env)
@@ -61,7 +62,7 @@ func (sh *Shard) nextTry(s *Session, r *Request, last *failure) {
 		r.tryMs = sh.nowMs
 		r.tries++
 		r.sentHead, r.gotBytes, r.interims = false, false, 0
-		first := s.state == ReadHead || s.state == ReadBody || s.state == Delay || s.state == Access || r.named
+		first := s.state == ReadHead || s.state == ReadBody || s.state.deciding() || r.named
 		r.named = false
 		if first && r.reusable() && sh.takePooled(s, r, peer) {
 			r.env.UpstreamConnectMs = 0

@@ -97,7 +97,7 @@ func (sh *Shard) startProxy(s *Session, r *Request) {
 		s.cause(observe.ReasonBadRequest, observe.SideClient)
 		sh.logError(s, observe.LevelInfo, "client sent an invalid WebSocket handshake:", []byte(handshake.String()))
 		sh.refuse(s, handshake.Status())
-	case (s.state == ReadHead || (s.state == Delay || s.state == Access) && !r.paged) && !r.up.ended && !r.asGet && sh.holdsBody(s, r):
+	case (s.state == ReadHead || s.state.deciding() && !r.paged) && !r.up.ended && !r.asGet && sh.holdsBody(s, r):
 		return
 	case r.framingUp().Kind == httpparse.BodyChunked && r.proxy.Minor == 0:
 		// HTTP/1.0 has no chunked coding (RFC 9112 section 6.1), and the length is not known.

@@ -1,5 +1,8 @@
 package shard
 
+// deciding reports whether a request in this state waits until it may go on.
+func (s State) deciding() bool { return s == Delay || s == Access }
+
 // delay has the request wait before it goes on (limit_req).
 func (sh *Shard) delay(s *Session, r *Request, delayMs int64) {
 	if s.state != Delay {

@@ -107,17 +107,27 @@ func (sh *Shard) appendEnd(r *Request, f *flow, dst []byte) ([]byte, httpparse.E
 	if !f.rechunk {
 		return dst, httpparse.OK
 	}
-	if f.trailers == 0 {
+	added := f == &r.down && r.settings().Trailers != nil
+	if f.trailers == 0 && !added {
 		return append(dst, httpparse.LastChunk...), httpparse.OK
+	}
+	dst = append(dst, "0\r\n"...)
+	first := len(dst)
+	if added {
+		dst = r.settings().Trailers.Append(dst, &r.env, r.answerStatus(r.resp.Status))
+	}
+	if f.trailers == 0 {
+		r.env.KeepTrailers(nil, nil, dst[first:])
+		return append(dst, '\r', '\n'), httpparse.OK
 	}
 	section := sh.bufs.At(f.trailers).Bytes()
 	fields, err := httpparse.ParseFields(section, sh.trailerFields[:0], 0)
 	sh.trailerFields = fields[:0]
-	dst = append(dst, "0\r\n"...)
 	if f == &r.up {
 		dst = r.proxy.AppendRequestTrailers(dst, section, fields)
 	} else {
 		dst = r.proxy.AppendResponseTrailers(dst, section, fields)
+		r.env.KeepTrailers(section, fields, dst[first:])
 	}
 	return append(dst, '\r', '\n'), err
 }

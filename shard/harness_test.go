@@ -136,7 +136,7 @@ func (w *world) snapshot(st site, addr netip.AddrPort, p *Policies, peers *upstr
 	}
 	answer := func(code int, text string) func(*route.Location) {
 		return func(l *route.Location) {
-			l.Return, err = c.NewReturn(code, text, "text/plain")
+			l.Rewrite, err = returning(c, code, text)
 			w.check(err)
 		}
 	}
@@ -499,4 +499,12 @@ func (w *world) tunnel() (down, up *conn) {
 		w.t.Fatalf("answer %q", head)
 	}
 	return down, up
+}
+
+// returning is the directives of a location that only has a return.
+func returning(c *route.Compiler, code int, text string) (*route.Rewrite, error) {
+	ret, err := c.NewReturn(code, text, "text/plain")
+	b := c.NewRewrite()
+	b.Return(ret)
+	return b.Rewrite(), err
 }

@@ -95,9 +95,9 @@ func TestLimitReq(t *testing.T) {
 	w.logged(w.access, "/x?key=a 429 REJECTED -\n")
 	w.logged(w.access, "/x 200 - -\n")
 	w.logged(w.errors, "[warn] ")
-	w.logged(w.errors, `delaying request, excess: 1.`)
+	w.logged(w.errors, `delaying request, excess: `)
 	w.logged(w.errors, `, by zone "r0", client: 127.0.0.1`)
-	w.logged(w.errors, `limiting requests, excess: 2.`)
+	w.logged(w.errors, `limiting requests, excess: `)
 	w.logged(w.errors, ` by zone "r0", client: 127.0.0.1`)
 	w.ask(func(sh *Shard) {
 		s := &sh.snapshot.RateZones[0].Zone.Stats
@@ -122,12 +122,17 @@ func TestDelayEnds(t *testing.T) {
 	}))
 	c := w.client()
 	c.send(get("/x?key=a"))
-	w.serveOne()
+	u := w.upstream()
+	u.head()
+	u.send(okAnswer)
 	c.status(200)
 	c.send("POST /x?key=a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234")
 	w.state(Delay)
 	c.send("56789" + get("/own"))
 	w.expireNow()
+	u.head()
+	u.want("0123456789")
+	u.send(okAnswer)
 	c.status(200)
 	c.status(200)
 	c.Close()
@@ -146,7 +151,7 @@ func TestDelayEnds(t *testing.T) {
 	down.send(strings.Replace(wsAsk, "/ws", "/ws?key=a", 1))
 	w.state(Delay)
 	w.expireNow()
-	up := w.upstream()
+	up := w.upstream() // a tunnel gets a connection of its own
 	up.head()
 	up.send(wsAnswer)
 	if head := down.head(); !strings.HasPrefix(head, "HTTP/1.1 101 ") {
@@ -171,8 +176,8 @@ func TestLimitReqDryRun(t *testing.T) {
 	w.logged(w.access, "200 DELAYED_DRY_RUN -\n")
 	w.logged(w.access, "200 REJECTED_DRY_RUN -\n")
 	w.logged(w.errors, "[notice] ")
-	w.logged(w.errors, `limiting requests, dry run, excess: 1.`)
-	w.logged(w.errors, `delaying request, dry run, excess: 0.`)
+	w.logged(w.errors, `limiting requests, dry run, excess: `)
+	w.logged(w.errors, `delaying request, dry run, excess: `)
 }
 
 // All limits are asked, an error page does not ask them again, and a key too long is not
@@ -237,8 +242,7 @@ func TestLimitConn(t *testing.T) {
 	w.logged(w.errors, `the value of the "$arg_key" key is more than 255 bytes: "kkkk`)
 	w.logged(w.access, "101 - PASSED\n")
 	w.logged(w.access, "429 - REJECTED\n")
-	down.Close() // the tunnel has ended: there is room again
-	up.end()
+	down.reset() // the tunnel has ended: there is room again
 	w.empty1()
 	c.send(get("/x?key=a"))
 	u.head()

@@ -159,7 +159,9 @@ func (sh *Shard) describe(s *Session, e *observe.Entry) {
 	if r.peer != nil {
 		e.Upstream = r.peer.Name
 		e.Scheme = r.upstreamScheme()
-		e.URI = r.env.RawTarget
+		if e.URI = r.env.RawTarget; r.internal {
+			e.URI = r.env.URI
+		}
 	}
 }
 

@@ -64,17 +64,11 @@ func (sh *Shard) rewriteServer(s *Session, r *Request) bool {
 		sh.refuse(s, 503)
 		return false
 	}
-	if r.server.Return != nil {
-		sh.settle(s, r)
-		sh.replyReturn(s, r, r.server.Return)
-		return false
-	}
 	if r.server.Rewrite == nil {
 		return true
 	}
 	sh.settle(s, r)
 	done := r.server.Rewrite.Run(&r.env, (*fileTests)(sh))
-	r.internal = r.internal || done.End == route.RewriteMoved
 	return sh.rewritten(s, r, &done)
 }
 
@@ -122,10 +116,6 @@ func (sh *Shard) rewriteLocation(s *Session, r *Request) bool {
 		sh.refuse(s, 404)
 		return false
 	}
-	if r.location.Return != nil {
-		sh.replyReturn(s, r, r.location.Return)
-		return false
-	}
 	if r.location.Rewrite == nil {
 		return true
 	}
@@ -135,6 +125,7 @@ func (sh *Shard) rewriteLocation(s *Session, r *Request) bool {
 		sh.settle(s, r)
 	}
 	if done.End == route.RewriteMoved {
+		sh.logRewrite(s, &done)
 		if !sh.hop(s, r) {
 			return false
 		}
@@ -146,6 +137,8 @@ func (sh *Shard) rewriteLocation(s *Session, r *Request) bool {
 
 // rewritten answers as a rewrite, return or if has said; true where none has.
 func (sh *Shard) rewritten(s *Session, r *Request, done *route.Rewritten) (goOn bool) {
+	r.internal = r.internal || done.Internal
+	sh.logRewrite(s, done)
 	switch done.End {
 	case route.RewriteReturns:
 		sh.replyReturn(s, r, done.Return)
@@ -161,6 +154,16 @@ func (sh *Shard) rewritten(s *Session, r *Request, done *route.Rewritten) (goOn 
 		return true
 	}
 	return false
+}
+
+// logRewrite writes what rewrite directives have to say to the error log.
+func (sh *Shard) logRewrite(s *Session, done *route.Rewritten) {
+	for _, line := range done.Notices {
+		sh.logError(s, observe.LevelNotice, "", line)
+	}
+	if done.Failure != "" {
+		sh.logError(s, observe.LevelError, done.Failure, nil)
+	}
 }
 
 // limitPhase lets the limits of the location judge the request, once.
@@ -185,7 +188,7 @@ type fileTests Shard
 
 // Test reports whether the file at path is what kind asks for; it follows symbolic links.
 func (ft *fileTests) Test(kind route.FileTest, path []byte) bool {
-	info, errno := (*Shard)(ft).stat(path)
+	info, errno := (*Shard)(ft).stat(append(ft.path[:0], path...)) // stat keeps what it is given
 	if errno != 0 {
 		return false
 	}

@@ -70,6 +70,9 @@ func (sh *Shard) bodyHeld(r *Request) {
 		return
 	}
 	r.whole = true
+	if r.server.KeepsBody() {
+		r.env.KeepBody(sh.heldBody(r))
+	}
 	known := r.settings().RequestBuffering || r.proxy.Minor == 0
 	if r.proxy.Minor == 0 {
 		sh.putBuf(&r.up.trailers)
@@ -78,6 +81,14 @@ func (sh *Shard) bodyHeld(r *Request) {
 		r.up.framing = httpparse.Framing{Kind: httpparse.BodyLength, Length: r.up.read}
 		r.up.rechunk = false
 	}
+}
+
+// heldBody is a whole request body without its coding.
+func (sh *Shard) heldBody(r *Request) []byte {
+	if r.body != 0 {
+		return sh.bufs.At(r.body).Bytes()
+	}
+	return sh.headBuf(r).B[r.req.HeadLen : r.req.HeadLen+r.glued]
 }
 
 // appendHeld appends what is held of the request body as the upstream gets it.

@@ -71,26 +71,25 @@ type Request struct {
 	phase      phase       // of the configuration that is asked next
 	check      uint8       // of the access phase that is asked next
 	denied     int         // the status of a check that failed where another may still admit (satisfy any)
-	limited    bool        // its limits were judged
 	sub        *subrequest // the request is one of our own (auth_request): &outer; nil: it is the client's
 	outer      subrequest
-	lastStatus int    // of an answer that another peer's was asked for instead of
-	status     int    // takes the place of the answer's own (error_page), 0: does not
+	lastStatus int                // of an answer that another peer's was asked for instead of
+	status     int                // takes the place of the answer's own (error_page), 0: does not
 	methodUp   httpparse.MethodID // of the upstream's request
 	ownBody    []byte             // takes the place of the client's (proxy_set_body)
-	order      uint64 // of a verdict that the session waits for in Access, 0: none
-	failed     int    // the status that led to an error page
-	hops       int    // internal redirects so far
-	internal   bool   // it was sent elsewhere inside
-	paged      bool   // an error page answers
-	lastPage   bool   // no other error page may follow it
-	broken     bool   // its head was refused: no upstream may see it
-	plainOnTLS bool   // it came without TLS where TLS is spoken
-	connect    bool   // a CONNECT: it becomes a tunnel without a request to the upstream
-	resolving  bool   // its name is being resolved
-	nameOrder  uint64 // of that question
-	named      bool   // it was: the next try is the first
-	asGet      bool   // an error page's request: a GET without the client's body
+	order      uint64             // of a verdict that the session waits for in Access, 0: none
+	failed     int                // the status that led to an error page
+	hops       int                // internal redirects so far
+	internal   bool               // it was sent elsewhere inside
+	paged      bool               // an error page answers
+	lastPage   bool               // no other error page may follow it
+	broken     bool               // its head was refused: no upstream may see it
+	plainOnTLS bool               // it came without TLS where TLS is spoken
+	connect    bool               // a CONNECT: it becomes a tunnel without a request to the upstream
+	resolving  bool               // its name is being resolved
+	nameOrder  uint64             // of that question
+	named      bool               // it was: the next try is the first
+	asGet      bool               // an error page's request: a GET without the client's body
 }
 
 // requestPool lends requests by index.
@@ -170,6 +169,7 @@ func (sh *Shard) startRequest(s *Session, r *Request) {
 	r.req.MaxFields = int(r.server.Settings.MaxHeaders)
 	e := &r.env
 	e.Connection = s.id
+	e.Facts, e.Socket = (*facts)(sh), s.Down.FD
 	e.NowNs = sh.wallNs()
 	e.StartNs = e.NowNs
 	e.ConnectionStartNs = e.NowNs - (sh.nowMs-sh.tickMs(s.openedTick))*int64(time.Millisecond)

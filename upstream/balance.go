@@ -8,6 +8,8 @@ type policy interface {
 	// next returns the index of a member for which s.take was true, or -1 if there is
 	// none.
 	next(s *set, c *Choice, nowMs int64) int
+	// turns is the round robin that it is, or falls back to.
+	turns() *roundRobin
 }
 
 // triedBits is the size of a Choice's memory, in members.

@@ -59,6 +59,16 @@ func (l *least) best(s *set, c *Choice, nowMs int64) candidate {
 // turn is the one of the members as good as best whose turn it is.
 func (l *least) turn(s *set, c *Choice, nowMs int64, best candidate) candidate {
 	unmeasured := l.unmeasured(s, nowMs)
+	i, looked := l.richest(s, c, nowMs, func(i int) bool {
+		m := s.judge(i, l.Balance, unmeasured, nowMs)
+		return m.cost*best.weight == best.cost*m.weight
+	})
+	switch {
+	case i >= 0:
+		return s.judge(i, l.Balance, unmeasured, nowMs)
+	case looked:
+		return best
+	}
 	for range min(len(l.cycle), probesMax) {
 		i := l.step()
 		if !s.free(i, c, nowMs) {

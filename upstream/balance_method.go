@@ -56,10 +56,10 @@ func (g *Group) Wants() Want {
 	return WantsNothing
 }
 
-// newPolicy makes the policy of the primaries. before is the one that it replaces, or nil.
-func (b Balance) newPolicy(members []member, before policy) policy {
+// newPolicy makes the policy of the primaries. before are those that they replace, or nil.
+func (b Balance) newPolicy(members []member, before *set) policy {
 	rr := newRoundRobin(members)
-	rr.resume(before)
+	rr.resume(members, before)
 	switch b.Method {
 	case LeastConn, LeastTime:
 		return &least{roundRobin: rr, Balance: b}
@@ -79,7 +79,7 @@ func (b Balance) newPolicy(members []member, before policy) policy {
 
 // backupPolicy is that of the backups: round robin where the method looks at something that
 // only holds for the primaries, as in nginx.
-func (b Balance) backupPolicy(members []member, before policy) policy {
+func (b Balance) backupPolicy(members []member, before *set) policy {
 	if b.Method != LeastConn && b.Method != LeastTime {
 		b = Balance{}
 	}

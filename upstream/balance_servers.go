@@ -17,6 +17,7 @@ type servers struct {
 	// generation is not that of any other servers, of any group.
 	generation uint32
 	peers      []*Peer
+	inUse      int // servers that are not marked down
 }
 
 // generations counts all servers ever made. Choices tell by it what their bits speak of.
@@ -64,10 +65,13 @@ func (g *Group) newServers(list []ServerSpec, before *servers) *servers {
 		}
 		to.members = append(to.members, newMember(v.peers[i], s))
 		to.slow = to.slow || s.SlowStartMs > 0
+		if !s.Down {
+			v.inUse++
+		}
 	}
-	var primary, backup policy
+	var primary, backup *set
 	if before != nil {
-		primary, backup = before.primary.policy, before.backup.policy
+		primary, backup = &before.primary, &before.backup
 	}
 	v.primary.policy = g.balance.newPolicy(v.primary.members, primary)
 	v.backup.policy = g.balance.backupPolicy(v.backup.members, backup)
@@ -144,6 +148,15 @@ func merged(servers []ServerSpec) []ServerSpec {
 	return result
 }
 
+// Len is how many servers a request may try: all that are not marked down, the backups among
+// them.
+func (g *Group) Len() int {
+	if v := g.servers.Load(); v != nil {
+		return v.inUse
+	}
+	return 0
+}
+
 // AppendPeers appends the group's peers to dst: the primaries, then the backups.
 func (g *Group) AppendPeers(dst []*Peer) []*Peer {
 	v := g.servers.Load()
@@ -158,23 +171,40 @@ func (g *Group) AppendPeers(dst []*Peer) []*Peer {
 	return dst
 }
 
-// member finds p in the group, or nil. A scan: it serves failures and status pages.
-func (v *servers) member(p *Peer) *member {
+// ByRoute is the peer that sticky calls by that name (route= of server), or nil.
+func (g *Group) ByRoute(route []byte) *Peer {
+	v := g.servers.Load()
+	if v == nil || len(route) == 0 {
+		return nil
+	}
 	for _, s := range [...]*set{&v.primary, &v.backup} {
 		for i := range s.members {
-			if s.members[i].peer == p {
-				return &s.members[i]
+			if s.members[i].route == string(route) {
+				return s.members[i].peer
 			}
 		}
 	}
 	return nil
 }
 
-// Len is the number of the group's peers, whatever their state: how many a request may try.
-func (g *Group) Len() int {
-	v := g.servers.Load()
-	if v == nil {
-		return 0
+// find looks p up: the set and the place in it, or nil. A scan: it serves failures and status
+// pages.
+func (v *servers) find(p *Peer) (s *set, at int) {
+	for _, s := range [...]*set{&v.primary, &v.backup} {
+		for i := range s.members {
+			if s.members[i].peer == p {
+				return s, i
+			}
+		}
 	}
-	return len(v.primary.members) + len(v.backup.members)
+	return nil, -1
+}
+
+// member is what the servers say about p, nil if it is none of them.
+func (v *servers) member(p *Peer) *member {
+	s, at := v.find(p)
+	if s == nil {
+		return nil
+	}
+	return &s.members[at]
 }

@@ -597,6 +597,58 @@ func TestNewServerRamps(t *testing.T) {
 	}
 }
 
+func TestByRoute(t *testing.T) {
+	servers := equalServers(3)
+	servers[0].Route, servers[2].Route, servers[2].Backup = "one", "three", true
+	g := balanced(t, upstream.Balance{}, servers...)
+	for route, want := range map[string]string{"one": "a", "three": "c", "two": "-", "": "-"} {
+		if got := name(g.ByRoute([]byte(route))); got != want {
+			t.Errorf("route %q is %s, want %s", route, got, want)
+		}
+	}
+}
+
+// What a request tries after a failure changes whose turn it is, and a failure lowers a weight
+// until the server is heavy again: the orders are those of nginx 1.22.
+func TestTurnsAfterFailures(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		weights []int
+		fails   int // max_fails of a, which is dead
+		want    string
+	}{
+		{"two", []int{1, 1}, 0, "ab b ab b ab b"},
+		{"three", []int{1, 1, 1}, 0, "ab c b c ab c"},
+		{"max_fails", []int{1, 1}, 2, "ab b ab b b b"},
+		{"weights", []int{4, 1, 1}, 2, "ab c ab b c b"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var servers []upstream.ServerSpec
+			for i, w := range test.weights {
+				servers = append(servers, server(byte('a'+i), w))
+			}
+			servers[0].MaxFails = test.fails
+			g := balanced(t, upstream.Balance{}, servers...)
+			var orders []string
+			for range 6 {
+				var c upstream.Choice
+				order := ""
+				for p := g.Pick(&c, 1000); ; p = g.Pick(&c, 1000) {
+					order += p.Name
+					if p.Name != "a" {
+						break
+					}
+					g.Fail(p, 1000)
+				}
+				orders = append(orders, order)
+			}
+			if got := strings.Join(orders, " "); got != test.want {
+				t.Errorf("order %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
 func TestTooHeavyForARing(t *testing.T) {
 	_, err := upstream.NewGroup(upstream.NewRegistry(), upstream.GroupSpec{
 		Name: "u", Balance: upstream.Balance{Method: upstream.ConsistentHash},

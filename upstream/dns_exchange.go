@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -158,7 +157,8 @@ func (r *Resolver) tryUDP(server netip.AddrPort, list []*inquiry, until time.Tim
 	for missing := len(list); missing > 0; {
 		n, err := conn.Read(buf)
 		if err != nil {
-			return !errors.Is(err, os.ErrDeadlineExceeded)
+			var timeout net.Error
+			return !errors.As(err, &timeout) || !timeout.Timeout()
 		}
 		for _, q := range list {
 			if q.heard {

@@ -52,6 +52,9 @@ func dnsName(text string) (name dnsmessage.Name, ok bool) {
 	if text == "" || len(text) > nameBytesMax {
 		return name, false
 	}
+	if strings.Trim(text, "0123456789.") == "" { // an address in another notation than ours, such as 127.1
+		return name, false
+	}
 	for label := range strings.SplitSeq(text, ".") {
 		if label == "" || len(label) > 63 {
 			return name, false

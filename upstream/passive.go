@@ -41,10 +41,12 @@ func (m *member) available(nowMs int64) bool {
 func (g *Group) Fail(p *Peer, nowMs int64) bool {
 	p.Fails.Add(1)
 	v := g.servers.Load()
-	m := v.member(p)
-	if m == nil || v.single {
+	s, at := v.find(p)
+	if s == nil || v.single {
 		return false
 	}
+	m := &s.members[at]
+	s.policy.turns().lower(at, m)
 	failures := p.failures.Add(1)
 	p.accessedMs.Store(nowMs)
 	p.checkedMs.Store(nowMs)

@@ -106,7 +106,8 @@ func TestResolverBothFamilies(t *testing.T) {
 	wantAddrs(t, resolve(t, resolverWith(upstream.ResolverOptions{NoIPv6: true}, s), "good.test"), "192.0.2.1", "192.0.2.2")
 	wantAddrs(t, resolve(t, resolverWith(upstream.ResolverOptions{NoIPv4: true}, s), "good.test"), "2001:db8::1")
 	wantStatus(t, resolve(t, r, "bad.test"), upstream.ResolveNoName)
-	for _, name := range []string{"", "a b", "a\x00b", "..", "[::1", "a..b", ".a", strings.Repeat("a", 64), strings.Repeat("a.", 130)} {
+	for _, name := range []string{"", "a b", "a\x00b", "..", "[::1", "a..b", ".a", "127.1", "1",
+		"2130706433", strings.Repeat("a", 64), strings.Repeat("a.", 130)} {
 		wantStatus(t, resolve(t, r, name), upstream.ResolveNoName)
 	}
 }

@@ -66,7 +66,7 @@ var policy = tidy.Policy{
 		"go.uber.org/automaxprocs":                {"engine"},
 		"github.com/coreos/go-systemd/v22":        {"engine"},
 		"github.com/HdrHistogram/hdrhistogram-go": {"admin"},
-		"github.com/miekg/dns":                    {"upstream"},
+		"golang.org/x/net/dns/dnsmessage":         {"upstream"},
 		"charm.land/bubbletea/v2":                 {"cmd/holdfast"},
 		"github.com/schollz/progressbar/v3":       {"cmd/holdfast"},
 		"github.com/prometheus/client_model":      {"admin"},

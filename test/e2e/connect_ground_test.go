@@ -67,13 +67,15 @@ func refused(t *testing.T, p *proc.Proxy, request string, status int) {
 
 func clipped(text string) string { return text[:min(len(text), 100)] }
 
-// nameServer is a name server of a test (RFC 1035 section 4): UDP, addresses only.
+// nameServer is a name server of a test (RFC 1035 section 4): UDP, addresses and SRV records.
 type nameServer struct {
 	addr string
 
 	mu     sync.Mutex
 	asked  []string
 	answer func(name string, nth int) []netip.Addr
+	// services are the SRV records of names.
+	services map[string][][]byte
 }
 
 // silence is what a nameServer gives for a name that it does not answer about.
@@ -134,11 +136,19 @@ func (s *nameServer) reply(query []byte) []byte {
 	}
 	s.asked = append(s.asked, fmt.Sprint(name, " ", kind))
 	all := s.answer(name, nth)
+	var records []byte
+	count := 0
+	const typeSRV = 33
+	for _, data := range s.services[name] {
+		if all = []netip.Addr{}; kind == typeSRV {
+			records = append(records, 0xc0, head, 0, byte(kind), 0, 1, 0, 0, 0, 0, 0, byte(len(data)))
+			records = append(records, data...)
+			count++
+		}
+	}
 	if len(all) > 0 && !all[0].IsValid() {
 		return nil
 	}
-	var records []byte
-	count := 0
 	for _, a := range all {
 		if a.Is4() && kind == typeA || a.Is6() && kind == typeAAAA {
 			records = append(records, 0xc0, head, 0, byte(kind), 0, 1, 0, 0, 0, 0, 0, byte(len(a.AsSlice())))

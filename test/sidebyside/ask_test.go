@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -28,19 +27,23 @@ type outcome struct {
 	lines []string
 	// unmet says which answers are not those that the case expects of nginx.
 	unmet []string
+	// took is how long the case took; it is shown, and never judged.
+	took time.Duration
 }
 
 // run makes the requests of a case to the proxy whose folder is dir.
-func (g *ground) run(dir string) outcome {
+func (g *ground) run(dir string) (o outcome) {
 	g.begin()
-	var o outcome
+	defer func(began time.Time) { o.took = time.Since(began) }(time.Now())
 	held := map[int]*client{}
+	var last *client
+	defer func() { last.close() }()
 	answers := make([][]string, len(g.steps))
 	for i := range g.steps {
 		s := &g.steps[i]
 		if s.hold {
 			before := g.count()
-			held[i] = g.send(s)
+			held[i] = g.send(s, nil, false)
 			if err := proc.Poll(patience, func() error { return more(g.count(), before) }); err != nil {
 				answers[i] = []string{"! never came to a backend"}
 			}
@@ -48,7 +51,13 @@ func (g *ground) run(dir string) outcome {
 		}
 		var bodies []string
 		for range s.count {
-			lines, status, body := g.send(s).answer()
+			keep := i+1 < len(g.steps) && g.steps[i+1].same
+			if !s.same {
+				last.close()
+				last = nil
+			}
+			last = g.send(s, last, keep)
+			lines, status, body := last.answer(g.raw)
 			answers[i] = append(answers[i], lines...)
 			bodies = append(bodies, strings.TrimSpace(body))
 			if s.status != 0 && status != s.status {
@@ -62,7 +71,8 @@ func (g *ground) run(dir string) outcome {
 	close(g.pass.release)
 	for i := range g.steps {
 		if c := held[i]; c != nil {
-			lines, _, _ := c.answer()
+			lines, _, _ := c.answer(g.raw)
+			c.close()
 			answers[i] = append(answers[i], lines...)
 		}
 		o.lines = append(o.lines, answers[i]...)
@@ -129,8 +139,6 @@ func (g *ground) logged(dir string) ([]string, error) {
 	return lines, err
 }
 
-var signature = regexp.MustCompile(`<center>(nginx|holdfast)(/[^<]*)?</center>`)
-
 // normal takes out what differs from run to run.
 func (g *ground) normal(line, dir string) string {
 	line = strings.ReplaceAll(line, g.dir, "{{files}}")
@@ -155,59 +163,71 @@ func (g *ground) normal(line, dir string) string {
 // client is a connection on which one request was sent.
 type client struct {
 	conn   net.Conn
+	br     *bufio.Reader
 	method string
 	title  string
 	err    error
 }
 
-func (g *ground) send(s *step) *client {
-	target := g.fill(s.target)
-	c := &client{method: s.method, title: s.method + " " + target}
-	dialer := net.Dialer{Timeout: patience}
-	if s.source != "" {
-		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(s.source)}
+// send sends a request, on the connection of last unless that is nil.
+func (g *ground) send(s *step, last *client, keep bool) *client {
+	c := &client{method: s.method, title: s.method + " " + g.fill(s.target)}
+	if last != nil {
+		c.conn, c.br, c.err = last.conn, last.br, last.err
+	} else {
+		dialer := net.Dialer{Timeout: patience}
+		if s.source != "" {
+			dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(s.source)}
+		}
+		if c.conn, c.err = dialer.Dial("tcp", "127.0.0.1:"+g.values["port"]); c.err == nil {
+			c.br = bufio.NewReader(c.conn)
+		}
 	}
-	if c.conn, c.err = dialer.Dial("tcp", "127.0.0.1:"+g.values["port"]); c.err != nil {
-		return c
+	if c.err == nil {
+		_ = c.conn.SetDeadline(time.Now().Add(patience))
+		_, c.err = io.WriteString(c.conn, g.fill(s.message(keep)))
 	}
-	_ = c.conn.SetDeadline(time.Now().Add(patience))
-	_, c.err = io.WriteString(c.conn, g.fill(s.message()))
 	return c
 }
 
-// answer reads the response and gives it as lines, with its status and body.
-func (c *client) answer() (lines []string, status int, body string) {
+func (c *client) close() {
+	if c != nil && c.conn != nil {
+		c.conn.Close()
+	}
+}
+
+// answer reads the response and gives it as lines, with its status and body. Unless it
+// is to be raw, what a proxy says in its own words is made equal.
+func (c *client) answer(raw bool) (lines []string, status int, body string) {
 	lines = []string{"> " + c.title}
 	if c.err != nil {
 		return append(lines, "! "+failure(c.err)), 0, ""
 	}
-	defer c.conn.Close()
-	br := bufio.NewReader(c.conn)
-	head, err := wire.ReadHead(br)
+	head, err := wire.ReadHead(c.br)
 	if err != nil {
 		return append(lines, "! "+failure(err)), 0, ""
 	}
-	lines = append(lines, head.Start)
-	fields := fieldLines(head)
 	status = head.Status()
+	cut := ""
 	if c.method != "HEAD" && status != 204 && status != 304 {
-		b, err := io.ReadAll(wire.Body(br, head))
-		body = string(b)
-		if err != nil {
-			fields = append(fields, "! "+failure(err))
+		b, err := io.ReadAll(wire.Body(c.br, head))
+		if body = string(b); err != nil {
+			cut = "! " + failure(err)
 		}
 	}
-	if signature.MatchString(body) {
-		body = signature.ReplaceAllString(body, "<center>SERVER</center>")
-		for i, f := range fields {
-			if strings.HasPrefix(f, "  Content-Length:") {
-				fields[i] = "  Content-Length: N"
-			}
+	fields := fieldLines(head)
+	if !raw {
+		head.Start, fields, body = inOneVoice(head.Start, fields, body)
+		if c.method == "HEAD" && status >= 300 {
+			fields = lengthHidden(fields)
 		}
 	}
-	lines = append(lines, fields...)
+	lines = append(append(lines, head.Start), fields...)
 	if body != "" {
 		lines = append(lines, "body "+strconv.Quote(body))
+	}
+	if cut != "" {
+		lines = append(lines, cut)
 	}
 	return lines, status, body
 }

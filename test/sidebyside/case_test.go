@@ -31,8 +31,9 @@ type testCase struct {
 	// backends; connections shows how many connections each backend got.
 	logLines, seen int
 	connections    bool
-	// alone gives the case processes of its own.
-	alone bool
+	// alone gives the case processes of its own, without the settings that the others
+	// share; raw shows what is made equal otherwise.
+	alone, raw bool
 	// reason says why holdfast differs from nginx, and diff how: lines that only nginx
 	// has begin with "-", those that only holdfast has with "+".
 	reason string
@@ -49,8 +50,9 @@ type step struct {
 	body    string
 	// source is the client's address, "" for the kernel's choice.
 	source string
-	// hold leaves the request open until the last step was made.
-	hold bool
+	// hold leaves the request open until the last step was made; same sends it on the
+	// connection of the step before.
+	hold, same bool
 	// status is what nginx answers, 0 for anything; text is its body, without the
 	// blanks around it, those of several answers joined by blanks.
 	status  int
@@ -61,7 +63,7 @@ type step struct {
 var (
 	headingForm = regexp.MustCompile(`^=== ([a-z0-9_.-]+)$`)
 	sectionForm = regexp.MustCompile(`^--- (http|server|ask|differs|file|backend)(?: (.+))?$`)
-	itemForm    = regexp.MustCompile(`^- (log|seen|connections|process): ?(.*)$`)
+	itemForm    = regexp.MustCompile(`^- (log|seen|connections|process|raw): ?(.*)$`)
 	askForm     = regexp.MustCompile(`^(?:([0-9]+)x )?([A-Za-z]+) (\S+)(?: (HTTP/[0-9.]+))?(?: =>(?: ([0-9]{3}))?(?: (.*))?)?$`)
 	byteForm    = regexp.MustCompile(`\\x[0-9a-f]{2}`)
 )
@@ -192,6 +194,8 @@ func (c *testCase) readItems(lines []string) (err error) {
 			c.seen, err = strconv.Atoi(m[2])
 		case "connections":
 			c.connections = true
+		case "raw":
+			c.raw = true
 		case "process":
 			c.alone = m[2] == "own"
 		}
@@ -203,7 +207,7 @@ func (c *testCase) readItems(lines []string) (err error) {
 }
 
 // readSteps reads requests: a line each, followed by indented lines: "Name: value" a
-// field, "< text" the body, "@from address" and "@hold".
+// field, "< text" the body, "@from address", "@hold" and "@same".
 func (c *testCase) readSteps(lines []string) error {
 	for _, line := range lines {
 		switch {
@@ -234,6 +238,8 @@ func (s *step) detail(line string) {
 		s.source = address
 	} else if line == "@hold" {
 		s.hold = true
+	} else if line == "@same" {
+		s.same = true
 	} else if text, ok := strings.CutPrefix(line, "< "); ok {
 		s.body += escaped(text)
 	} else {
@@ -250,14 +256,15 @@ func escaped(text string) string {
 	return strings.ReplaceAll(text, `\n`, "\n")
 }
 
-// message is the request as it is sent. A Host and "Connection: close" are added where
-// the step has none; a field "Host: -" stands for no Host at all.
-func (s *step) message() string {
+// message is the request as it is sent. A Host is added where the step has none, and
+// "Connection: close" unless the connection is to be kept; a field "Host: -" stands for
+// no Host at all.
+func (s *step) message(keep bool) string {
 	fields := append([]string(nil), s.fields...)
 	if !hasField(fields, "Host") {
 		fields = append([]string{"Host: test.example"}, fields...)
 	}
-	if !hasField(fields, "Connection") {
+	if !keep && !hasField(fields, "Connection") {
 		fields = append(fields, "Connection: close")
 	}
 	body := s.body
