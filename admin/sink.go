@@ -63,6 +63,7 @@ func newSink(t *Target, file *os.File, report io.Writer) *Sink {
 	}
 	if t.Syslog != nil {
 		s.server = &datagrams{to: *t.Syslog}
+		_ = s.server.dial() // as whom the process was started; what fails is tried again
 	}
 	go s.run()
 	return s

@@ -57,10 +57,8 @@ func (d *datagrams) put(lines []byte, deadline time.Time) (lost uint64, why erro
 func (d *datagrams) send(deadline time.Time) error {
 	var err error
 	for range 2 {
-		if d.conn == nil {
-			if d.conn, err = net.Dial(d.to.Network, d.to.Address); err != nil {
-				return err
-			}
+		if err = d.dial(); err != nil {
+			return err
 		}
 		wait := time.Now().Add(syslogWait)
 		if !deadline.IsZero() && deadline.Before(wait) {
@@ -74,6 +72,14 @@ func (d *datagrams) send(deadline time.Time) error {
 			return err
 		}
 		d.close()
+	}
+	return err
+}
+
+// dial makes the socket, if there is none.
+func (d *datagrams) dial() (err error) {
+	if d.conn == nil {
+		d.conn, err = net.Dial(d.to.Network, d.to.Address)
 	}
 	return err
 }

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // AuthRequestSettings have another location say whether a request may come in.
 type AuthRequestSettings struct {
@@ -17,7 +20,8 @@ func authRequestDirectives() []Directive {
 			Name: "auth_request", Contexts: ctxAll, Args: "uri | off", Default: "off",
 			Doc: "Asks a path of the same server, with a GET without a body, whether the request may come in: a 2xx admits " +
 				"it, a 401 or a 403 is its answer, and anything else is a 500.",
-			min: 1, max: 1, read: readAuthRequest,
+			Deviation: "The path may have variables and arguments.",
+			min:       1, max: 1, read: readAuthRequest,
 		},
 		{
 			Name: "auth_request_set", Contexts: ctxAll, Args: "$variable value",
@@ -52,6 +56,8 @@ func readAuthRequestSet(l *level, n *node) {
 	}
 	v := SetVariable{Position: n.Position, Name: n.args[0][1:], Value: n.args[1]}
 	l.text(n.Position, n.name, v.Value)
-	l.sets[v.Name] = true
+	if !slices.Contains(settable, strings.ToLower(v.Name)) {
+		l.sets[v.Name] = true
+	}
 	l.set.AuthRequest.Sets = append(l.set.AuthRequest.Sets, v)
 }

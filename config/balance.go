@@ -213,13 +213,17 @@ func (s *UpstreamServer) flag(name string) (known bool) {
 	return known
 }
 
+// weightMax bounds the weight of one server.
+const weightMax = 1 << 20
+
 // value sets a parameter with a value; hint is for a name that is unknown, and then comes back.
 func (s *UpstreamServer) value(name, value, hint string) (string, bool) {
 	ok := false
 	switch name {
 	case "weight":
-		hint = "write a number from 1 on"
+		hint = "write a number from 1 to 1048576"
 		s.Weight, ok = parseInt(value, 1)
+		ok = ok && s.Weight <= weightMax
 	case "max_conns":
 		hint = "write a number; 0 means no limit"
 		s.MaxConns, ok = parseInt(value, 0)

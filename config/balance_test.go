@@ -97,6 +97,9 @@ nginx.conf:4: error: balancing method does not support parameter "backup"; remov
 		{"slow_start", "server 127.0.0.1:1 slow_start=5s;\nrandom two;", `
 nginx.conf:2: error: balancing method does not support parameter "slow_start"; ` +
 			`remove it, or the method at /etc/h/nginx.conf:3`},
+		{"weight", "server 127.0.0.1:1 weight=1048576;\nserver 127.0.0.1:1 weight=1048577;\nserver 127.0.0.1:1 weight=;", `
+nginx.conf:3: error: invalid parameter "weight=1048577"; write a number from 1 to 1048576
+nginx.conf:4: error: invalid parameter "weight="; write a number from 1 to 1048576`},
 		{"parameters", "server 127.0.0.1:1 max_conns=many;\nserver 127.0.0.1:2 slow_start=10ms;\nserver 127.0.0.1:3 route=;\n" +
 			"server 127.0.0.1:4 id=7;\nserver 127.0.0.1:5 quick;\nserver 127.0.0.1:6 drain=1;", `
 nginx.conf:2: error: invalid parameter "max_conns=many"; write a number; 0 means no limit

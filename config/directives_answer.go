@@ -26,8 +26,8 @@ func answerFormDirectives() []Directive {
 		},
 		{
 			Name: "add_trailer", Contexts: ctxAll, Args: "name value [always]",
-			Doc: "Adds a field behind the body of a response with status 200, 201, 204, 206, 301 to 304, 307 and 308, or of any " +
-				"with always; the response is sent in chunks then. A level with any inherits none from outside.",
+			Doc: "Adds a field behind the body of a response with status 200, 201, 204, 206, 301 to 304, 307 and 308, or " +
+				"any with always; the response is sent in chunks then. A level with any inherits none from outside.",
 			Deviation: "Only for responses of an upstream, to clients that speak HTTP/1.1.",
 			min:       2, max: 3, repeat: true, read: readAddTrailer,
 		},

@@ -105,7 +105,8 @@ func bufferDirectives() []Directive {
 func proxyFailureDirectives() []Directive {
 	return []Directive{
 		{
-			Name: "proxy_next_upstream", Contexts: ctxAll, Args: "error | timeout | invalid_header | http_code | non_idempotent | off ...",
+			Name: "proxy_next_upstream", Contexts: ctxAll,
+			Args:    "error | timeout | invalid_header | http_code | non_idempotent | off ...",
 			Default: "error timeout",
 			Doc: "After which failures the next server of the upstream is tried. The codes are http_500, http_502, http_503, " +
 				"http_504, http_403, http_404 and http_429.",

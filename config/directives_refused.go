@@ -6,7 +6,7 @@ import crossplane "github.com/nginxinc/nginx-go-crossplane"
 const (
 	hintLater   = "it is not in this version; remove it"
 	hintStream  = "holdfast proxies HTTP, WebSockets and plain streams only"
-	hintAccess  = "of access control this version has auth_basic only: do it in front of holdfast or behind it"
+	hintAccess  = "use auth_basic or auth_request"
 	hintHeaders = "let the upstream set cookies"
 )
 
@@ -28,14 +28,15 @@ func refusedDirectives() []Directive {
 		{ctxAll, "write the charset into types and default_type, as in \"text/html; charset=utf-8\"", `charset
 			charset_map charset_types override_charset source_charset`},
 		{ctxAll, hintHeaders, `userid userid_domain userid_expires userid_name userid_path`},
-		{ctxAll, hintAccess, `auth_delay auth_jwt auth_request auth_request_set`},
+		{ctxAll, hintAccess, `auth_delay auth_jwt`},
 		{ctxAll, "use map", `geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive`},
 		{ctxAll, hintLater, `addition_types add_after_body add_before_body
 			gunzip gunzip_buffers mirror mirror_request_body post_action slice ssi sub_filter sub_filter_once
 			sub_filter_types`},
 		{ctxAll, "use admin in the main context, and its /metrics and /status", `status_zone`},
 		{ctxAll, hintLater, `proxy_allow_upstream proxy_cache_purge
-			proxy_force_ranges proxy_request_dynamic proxy_store_access`},
+			proxy_request_dynamic proxy_store_access`},
+		{ctxAll, "ranges of a response are the upstream's to answer; remove it", `proxy_force_ranges`},
 		{ctxAll, "use proxy_pass to a server that speaks HTTP", `fastcgi_param fastcgi_pass grpc_pass
 			memcached_pass scgi_param scgi_pass uwsgi_param uwsgi_pass`},
 		{CtxUpstream, "requests do not wait for a server; remove it, and write a larger max_conns", `queue`},

@@ -128,10 +128,10 @@ func streamProxyDirectives() []Directive {
 		},
 		{
 			Name: "proxy_bind", Contexts: ctxStreams, Args: "address ... [transparent] | off",
-			Doc:       "The local address of connections to the upstream, perhaps with a port.",
+			Doc: "The local address of connections to the upstream, perhaps with a port.",
 			Deviation: "Several addresses multiply the ports at hand: each connection takes the next one of the " +
 				"server's family.",
-			min:       1, max: -1, read: readBind,
+			min: 1, max: -1, read: readBind,
 		},
 		{
 			Name: "proxy_download_rate", Contexts: ctxStreams, Args: "rate", Default: "0",

@@ -39,6 +39,7 @@ var ruleVerdicts = struct{ good, bad []string }{
 		`server { server_name a b ~c; valid_referers a.test server_names; valid_referers b.test; location / { valid_referers c.test; } }`,
 		`secure_link $arg_a; secure_link_md5 $uri; server { secure_link_secret y; location / { secure_link_secret x; } }`,
 		`server { secure_link_md5 a; location / { secure_link $arg_a,$arg_b; set $x $secure_link$secure_link_expires; } }`,
+		`auth_request /x; auth_request_set $a $uri; server { location / { auth_request off; auth_request_set $a b$a; } }`,
 		`map $uri $x { volatile; hostnames; default a; "" b; } map $x $y { ~*^(?<n>a)(b) $n$2; }`,
 		`map $uri $x { "~^/a b" c; ~ d; \hostnames e; \volatile f; \include g; *.x h; }`,
 	},
@@ -68,6 +69,7 @@ var ruleVerdicts = struct{ good, bad []string }{
 		`server { location / { secure_link a; secure_link_secret x; } }`,
 		`server { location / { secure_link_secret x; secure_link_md5 a; } }`, `secure_link a; secure_link b;`,
 		`secure_link;`, `secure_link_md5 a b;`, `secure_link $nosuch;`,
+		`auth_request;`, `auth_request_set $a;`, `auth_request_set a b;`, `auth_request /a; auth_request /b;`,
 		`map $uri $x { a; }`, `map $uri $x { default a; default b; }`, `map $uri $x { a b c; }`, `map $uri $x { hostnames; a*b c; }`,
 		`map $uri $x { frob; }`, `map $uri $x { ~( a; }`, `map $uri x { }`, `map $uri $x { a b; A c; }`, `map $nosuch $x { }`,
 	},
@@ -155,6 +157,9 @@ nginx.conf:3: error: invalid hostname or wildcard "a*b"; write a name or a mask;
 nginx.conf:3: error: regex "(": missing closing ): ` + "`(?i)(`" + `; see the syntax of RE2
 nginx.conf:4: error: conflicting parameter "y.test"; remove one
 nginx.conf:6: error: the "none" or "blocked" referers are specified in the "valid_referers" directive without any valid referer; write a name, too`,
+		inHTTP("auth_request nowhere;\nauth_request_set x y;"): `
+nginx.conf:2: error: invalid value "nowhere" in "auth_request" directive; write a path that begins with /, or off
+nginx.conf:3: error: invalid variable name "x"; write: auth_request_set $NAME VALUE;`,
 		inServer("location / {\nsecure_link_secret a;\nsecure_link b;\n}"): `
 nginx.conf:5: error: "secure_link_secret" cannot be mixed with "secure_link" and "secure_link_md5"; remove one of the two`,
 	} {

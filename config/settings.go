@@ -109,7 +109,8 @@ type Settings struct {
 	// inherits none.
 	Access []AccessRule
 	// SatisfyAny lets a client in that one check admits (satisfy any).
-	SatisfyAny bool
+	SatisfyAny  bool
+	AuthRequest AuthRequestSettings
 	// Referers is nil without valid_referers.
 	Referers   *Referers
 	SecureLink SecureLink

@@ -53,8 +53,10 @@ http {
             server_tokens "An edge"; add_header X-A $uri always; expires modified 1h;
             types { a/b c; } default_type d/e; max_ranges 5; etag on; if_modified_since before; sendfile on;
             log_not_found on; set_real_ip_from 10.0.0.0/8; real_ip_header X-A; real_ip_recursive on;
+            resolver 127.0.0.53;
             limit_conn z 3; limit_conn_status 429;
             auth_basic "users of $host"; auth_basic_user_file /nonexistent/users;
+            allow 10.0.0.0/8; satisfy any; auth_request /judge; valid_referers x.test; secure_link $uri;
         }
         location @down { internal; return 503; }
     }
@@ -74,6 +76,7 @@ func TestBuildSettings(t *testing.T) {
 	location := cfg.HTTP.Servers[0].Locations[0]
 	got := b.settings(&location.Settings, location.Position)
 	want := route.Settings{
+		Resolver:               1,
 		SSLVerifyClient:        route.VerifyOptional,
 		SSLVerifyRules:         1,
 		ClientHeaderTimeout:    1_000,
@@ -125,6 +128,11 @@ func TestBuildSettings(t *testing.T) {
 		LogNotFound:            true,
 		RealIP:                 got.RealIP,
 		Limits:                 got.Limits,
+		Access:                 got.Access,
+		SatisfyAny:             true,
+		AuthRequest:            got.AuthRequest,
+		Referers:               got.Referers,
+		SecureLink:             got.SecureLink,
 		Auth:                   got.Auth,
 		AccessLogs:             got.AccessLogs,
 		TunnelLogs:             []int{2},

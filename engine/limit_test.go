@@ -34,8 +34,7 @@ func TestLimitsAreTranslated(t *testing.T) {
 		t.Fatalf("zones %+v", z)
 	}
 	server := sn.Table.Default(0)
-	e := route.Env{Server: server}
-	e.SetTarget([]byte("/x?after=9"))
+	e := route.Env{Server: server, URI: []byte("/x"), Args: []byte("after=9")}
 	l, _ := server.Locate(&e)
 	limits := &l.Settings.Limits
 	if r := limits.Reqs; len(r) != 2 || r[0].Zone != 1 || r[0].Burst != 4000 || r[0].Delay != 2000 || r[1].Zone != 0 || r[1].Burst != 0 || r[1].Delay < 1<<60 {
@@ -50,7 +49,7 @@ func TestLimitsAreTranslated(t *testing.T) {
 	if rate, after := limits.Rate(&e); rate != 5<<10 || after != 9 || limits.UpstreamRate(&e) != 6<<10 {
 		t.Errorf("rate %d after %d, from the upstream %d", rate, after, limits.UpstreamRate(&e))
 	}
-	e.SetTarget([]byte("/off"))
+	e.URI = []byte("/off")
 	l, _ = server.Locate(&e)
 	if other := (route.Env{}); l.Settings.Limits.Paces(&other) || len(l.Settings.Limits.Reqs) != 2 {
 		t.Errorf("limits %+v", l.Settings.Limits)

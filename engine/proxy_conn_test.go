@@ -162,6 +162,7 @@ func TestProxyBind(t *testing.T) {
 		location /off { proxy_pass http://`+addr+`; proxy_bind off; }
 		location /var { proxy_pass http://u; proxy_bind $arg_from; }
 		location /wrong { proxy_pass http://`+addr+`; proxy_bind ::1; }
+		location /transparent { proxy_pass http://`+addr+`; proxy_bind 127.0.0.41 transparent; }
 		location /foreign { proxy_pass http://`+addr+`; proxy_bind 192.0.2.1 127.0.0.14; }
 	}
 	upstream u { server `+addr+`; keepalive 4; } server { listen unix:DIR/other;`)
@@ -180,6 +181,10 @@ func TestProxyBind(t *testing.T) {
 	}
 	if len(seen) != 3 || seen["127.0.0.11"] < 8 || seen["127.0.0.12"] < 8 || seen["127.0.0.13"] < 8 {
 		t.Errorf("not in turn: %v", seen)
+	}
+	// Without CAP_NET_RAW and CAP_NET_ADMIN it is refused.
+	if got := from("/transparent"); got != "127.0.0.41" && got != "502 Bad Gateway" {
+		t.Errorf("transparent: from %s", got)
 	}
 	for _, tt := range [][2]string{
 		{"/one", "127.0.0.21"}, {"/off", "127.0.0.1"},
@@ -259,5 +264,63 @@ func TestStubStatus(t *testing.T) {
 	})
 	if status, body := ours.get(t, "unix", dir+"/server", "/x"); status != 200 || !strings.HasPrefix(body, "Active connections: ") {
 		t.Errorf("%d %q", status, body)
+	}
+}
+
+// TestAccelKeepsConnection proves that a connection whose response was an X-Accel-Redirect serves
+// other requests, unless more of a body was to come, and that a streamed upload ends well.
+func TestAccelKeepsConnection(t *testing.T) {
+	dir := worldDir(t)
+	ln, err := net.Listen("unix", filepath.Join(dir, "back"))
+	must(t, err)
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for number := 1; ; number++ {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				in := bufio.NewReader(conn)
+				for {
+					req, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nX-Accel-Redirect: %s\r\nX-Number: %d\r\nContent-Length: %s\r\n\r\n",
+						req.URL.Query().Get("to"), number, req.URL.Query().Get("length"))
+				}
+			}()
+		}
+	}()
+	proxied(t, dir, `location / { proxy_pass http://u; proxy_request_buffering off; }
+		location /in { internal; return 200 "$upstream_http_x_number $request_method"; }
+		location @in { return 200 "@ $upstream_http_x_number $request_method"; }
+		location @up { proxy_pass http://u; }
+		location /loop { internal; proxy_pass http://u; }
+	}
+	upstream u { server unix:DIR/back; keepalive 4; } server { listen unix:DIR/other;`)
+	c := dialFront(t, dir)
+	for _, tt := range [][2]string{
+		{"/?to=/in&length=0", "1 GET"}, {"/?to=@in&length=0", "@ 1 GET"}, {"/?to=/in&length=5", "1 GET"}, {"/?to=/in&length=0", "2 GET"},
+	} {
+		resp, body := c.exchange("GET "+tt[0]+" HTTP/1.1\r\nHost: a\r\n\r\n", "GET")
+		if resp.StatusCode != 200 || body != tt[1] {
+			t.Errorf("%s: %d %q, want %q", tt[0], resp.StatusCode, body, tt[1])
+		}
+	}
+	// Its target leads to itself, ten times.
+	resp, _ := c.exchange("GET /?to=/loop?to=/loop&length=0 HTTP/1.1\r\nHost: a\r\n\r\n", "GET")
+	if resp.StatusCode != 404 && resp.StatusCode != 500 {
+		t.Errorf("a loop: %d", resp.StatusCode)
+	}
+	for _, target := range []string{"@in", "/in", "@up"} {
+		c = dialFront(t, dir)
+		resp, body := c.exchange("POST /?to="+target+"&length=0 HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc", "POST")
+		want := map[string]int{"@in": 200, "/in": 200, "@up": 502}[target]
+		if resp.StatusCode != want || !resp.Close {
+			t.Errorf("an upload to %s: %d %q, closes %v", target, resp.StatusCode, body, resp.Close)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 func (b *builder) rules(r *route.Settings, s *config.Settings) {
 	r.Access, r.SatisfyAny = route.NewAccess(accessRules(s.Access)), s.SatisfyAny
 	r.Referers = b.referers(s.Referers)
+	r.AuthRequest = b.authRequest(&s.AuthRequest)
 	link := &s.SecureLink
 	var err error
 	r.SecureLink, err = b.compiler.NewSecureLink(&route.SecureLinkSpec{
@@ -78,4 +79,23 @@ func splitShares(list []config.SplitShare) (shares []route.SplitShare) {
 		shares = append(shares, route.SplitShare{Hundredths: share.Hundredths, Value: share.Value})
 	}
 	return shares
+}
+
+// authRequest compiles an auth_request; nil where nobody is asked.
+func (b *builder) authRequest(s *config.AuthRequestSettings) *route.AuthRequest {
+	if s.URI.Text == "" {
+		return nil
+	}
+	var sets []route.SetSpec
+	for _, set := range s.Sets {
+		sets = append(sets, route.SetSpec{Name: set.Name, Value: set.Value})
+	}
+	compiled, bad, err := b.compiler.NewAuthRequest(s.URI.Text, sets)
+	switch {
+	case err != nil && bad >= 0:
+		b.fail(s.Sets[bad].Position, err)
+	case err != nil:
+		b.fail(s.URI.Position, err)
+	}
+	return compiled
 }

@@ -125,6 +125,24 @@ var ruleSites = []struct {
 		from("1.1.1.1", "/", "200 out|high|no||out|outout", "X-Forwarded-For: 192.0.2.1"),
 		ask("/", "200 unix|high|no||out|unixout"),
 	}},
+	{"auth_request", `auth_basic_user_file DIR/users; upstream back { server unix:DIR/back; }
+		server { listen unix:DIR/back;
+			location /content { return 200 "$request_method $http_x_user"; }
+			location /s200 { add_header X-User "user $http_x_u"; return 204; } location /s403 { return 403; } location /s401 {
+			add_header WWW-Authenticate 'Basic realm="up"' always; return 401; } location /s500 { return 500; } }
+		server { listen unix:DIR/front; location /judge { internal; proxy_pass http://back/s$http_x_s; }
+		auth_request /judge; auth_request_set $user $upstream_http_x_user;
+		location / { proxy_pass http://back/content; proxy_set_header X-User $user; error_page 403 /why; }
+		location = /why { auth_request off; return 200 "why $user"; }
+		location /off/ { auth_request off; alias DIR/html/; }
+		location /any/ { satisfy any; auth_basic r; alias DIR/html/; }
+		location /addr/ { satisfy any; allow 10.0.0.1; deny all; alias DIR/html/; } }`, []asked{
+		ask("/", "200 GET user me", "X-S: 200", "X-U: me"), ask("/", "200 POST user me", "X-S: 200", "X-U: me").by("POST"),
+		ask("/", "403 why", "X-S: 403"), ask("/", "401 up", "X-S: 401"), ask("/", "500", "X-S: 500"), ask("/off/page", "200 page"),
+		ask("/any/page", "401 r", "X-S: 403"), ask("/any/page", "200 page", "X-S: 403", right), ask("/any/page", "200 page", "X-S: 200"),
+		from("10.0.0.1", "/addr/page", "200 page", "X-S: 403"), from("10.0.0.2", "/addr/page", "403", "X-S: 403"),
+		from("10.0.0.2", "/addr/page", "200 page", "X-S: 200"), ask("/judge", "404", "X-S: 200"),
+	}},
 	{"map", `map $arg_a $plain { default other; one 1; TWO 2; "" empty; ~^r(\d)(?<rest>.*) "$1-$rest-$uri"; ~*^CASE c; \~x tilde;
 		\default word; "two words" 22; ~^r never; *.x.test star; }
 		map $arg_h $host2 { hostnames; default other; x.test exact; *.x.test star; .y.test both; www.z.* tail;

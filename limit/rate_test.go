@@ -305,3 +305,23 @@ func TestRatesAllocateNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func BenchmarkTrial(b *testing.B) {
+	var zs limit.Zones
+	l := limit.RateLimit{Zone: zs.OpenRate("z", "$key", 10<<20), Rate: perSecond(1), Burst: perSecond(1)}
+	var next atomic.Int64
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		var trial limit.Trial
+		key := []byte("192.0.2.000.0000")
+		n := next.Add(1) << 40
+		for pb.Next() {
+			n++
+			key[8], key[9], key[10], key[11] = byte(n), byte(n>>8), byte(n>>16), byte(n>>40)
+			trial.Begin()
+			if trial.Judge(l, key, n, true) == limit.Within {
+				trial.Charge(n)
+			}
+		}
+	})
+}

@@ -140,7 +140,7 @@ func appendContext(dst []byte, e *Entry) []byte {
 		dst = append(dst, ", client: "...)
 		dst = appendValue(dst, e.Client)
 	}
-	if e.Server != "" {
+	if e.Server != "" || len(e.Request) > 0 { // nginx shows a server without a name too
 		dst = append(dst, ", server: "...)
 		dst = appendValue(dst, e.Server)
 	}

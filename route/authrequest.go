@@ -6,13 +6,24 @@ import "holdfast/httpparse"
 // immutable.
 type AuthRequest struct {
 	uri  Template
-	sets []setVariable
+	sets []Assignment
 }
 
-// setVariable is one auth_request_set.
-type setVariable struct {
-	slot  int
-	value Template
+// NewAuthRequest compiles an auth_request to uri, a path with variables, with its auth_request_set.
+// bad is the index of the set that the error is about, else -1. The error is a *CompileError.
+func (c *Compiler) NewAuthRequest(uri string, sets []SetSpec) (a *AuthRequest, bad int, err error) {
+	a = &AuthRequest{}
+	if a.uri, err = c.Compile(uri); err != nil {
+		return nil, -1, err
+	}
+	for i, spec := range sets {
+		set, err := c.NewAssignment(spec)
+		if err != nil {
+			return nil, i, err
+		}
+		a.sets = append(a.sets, set)
+	}
+	return a, -1, nil
 }
 
 // Target is the path of the subrequest, for Env.SetInternal. It lives until Reset.
@@ -21,6 +32,9 @@ func (a *AuthRequest) Target(e *Env) []byte { return e.render(a.uri) }
 // Apply gives the variables of auth_request_set their values. Call it while the response to the
 // subrequest is known.
 func (a *AuthRequest) Apply(e *Env) {
+	for i := range a.sets {
+		a.sets[i].Apply(e)
+	}
 }
 
 // EnvMark is what Env.Mark notes of a request.

@@ -42,19 +42,18 @@ func TestRates(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
-		target         string
+		args           string
 		assigned       string
 		rate, after, u int64
 	}{
-		{"/?r=2k&u=5", "", 2048, 1024, 5},
-		{"/?r=x", "", 0, 0, 0},
-		{"/", "", 0, 0, 0},
-		{"/?r=2k", "3m", 3 << 20, 1024, 0},
-		{"/?r=2k", "0", 0, 0, 0},
-		{"/?r=2k", "fast", 2048, 1024, 0},
+		{"r=2k&u=5", "", 2048, 1024, 5},
+		{"r=x", "", 0, 0, 0},
+		{"", "", 0, 0, 0},
+		{"r=2k", "3m", 3 << 20, 1024, 0},
+		{"r=2k", "0", 0, 0, 0},
+		{"r=2k", "fast", 2048, 1024, 0},
 	} {
-		var e Env
-		e.SetTarget([]byte(tc.target))
+		e := Env{Args: []byte(tc.args)}
 		if ok := e.LimitRate.Assign([]byte(tc.assigned)); ok != (tc.assigned != "" && tc.assigned != "fast") {
 			t.Errorf("%q assigned: %v", tc.assigned, ok)
 		}

@@ -66,7 +66,7 @@ func (sh *Shard) judged(s *Session, r *Request, v verdict, status int) (done, go
 			sh.deny(s, r, status)
 			return true, false
 		}
-		if r.denied != 401 {
+		if r.denied != 401 && r.denied != 407 {
 			r.denied = status
 		}
 	case waits, answers:

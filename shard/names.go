@@ -29,6 +29,16 @@ type nameWait struct {
 // name. It is nil where the name has to be resolved first, for which the session waits in
 // Connect, or where the request came to nothing.
 func (sh *Shard) renderedGroup(s *Session, r *Request, target *route.Endpoint, resolver int) *upstream.Group {
+	var room [320]byte // beside the next call's key
+	key := room[:0]
+	var asked *upstream.Resolver
+	if resolver > 0 {
+		asked = r.snapshot.Resolvers[resolver-1]
+		key = strconv.AppendInt(append(adHocKey(key, target), '#'), int64(resolver), 10)
+		if known := sh.adHoc.get(key); known != nil && known.resolver == asked && sh.nowMs < known.untilMs {
+			return known.group
+		}
+	}
 	if g := sh.adHocGroup(target); g != nil {
 		return g
 	}
@@ -43,12 +53,6 @@ func (sh *Shard) renderedGroup(s *Session, r *Request, target *route.Endpoint, r
 	case resolver == 0:
 		sh.nameRefused(s, r, "no resolver defined to resolve", target.Host)
 		return nil
-	}
-	key := strconv.AppendInt(append(adHocKey(sh.uri[:0], target), '#'), int64(resolver), 10)
-	sh.uri = key[:0]
-	asked := r.snapshot.Resolvers[resolver-1]
-	if known := sh.adHoc.get(key); known != nil && known.resolver == asked && sh.nowMs < known.untilMs {
-		return known.group
 	}
 	sh.awaitName(s, r, &nameWait{
 		resolver: asked, key: string(key), name: string(target.Host), port: port, secure: target.TLS,

@@ -307,7 +307,7 @@ func (sh *Shard) answer(s *Session, r *Request, data []byte) {
 		sh.intercept(s, r)
 		return
 	}
-	if sh.accelerated(s, r) {
+	if sh.accelerated(s, r, framing, rest) {
 		return
 	}
 	sh.startBody(s, r, framing, rest)

@@ -12,8 +12,8 @@ const spliceBodyAbove = 256 << 10
 // splices reports whether what comes next of a body may go through a pipe: it has a
 // length, so that nothing behind it is moved, needs no coding, and is long.
 func (f *flow) splices(from, to *relay.Half) bool {
-	return !secured(from, to) && f.unpaced() && f.framing.Kind == httpparse.BodyLength && !f.rechunk && f.left > spliceBodyAbove &&
-		!f.pending() && to.Bits&relay.CanWrite != 0
+	return !secured(from, to) && f.framing.Kind == httpparse.BodyLength && !f.rechunk && f.left > spliceBodyAbove &&
+		f.unpaced() && !f.pending() && to.Bits&relay.CanWrite != 0
 }
 
 // spliceBody moves body bytes from one socket to the other without copying them

@@ -27,6 +27,9 @@ const (
 	staleRetry = 30 * time.Second
 	// staleMax is how long a good answer is kept after its time for when name servers fail.
 	staleMax = 24 * time.Hour
+	// patience is how long those wait who could have the last good answer (the client response
+	// timer of RFC 8767 section 5).
+	patience = 1800 * time.Millisecond
 )
 
 // ResolverOptions say whom a Resolver asks, and how long.
@@ -82,7 +85,13 @@ type Resolver struct {
 
 	mu      sync.Mutex // never held while a name server is asked
 	answers map[lookup]remembered
-	flights map[lookup][]func(Answer) // who waits for what is being looked up
+	flights map[lookup]*flight // what is being looked up
+}
+
+// flight is a lookup under way.
+type flight struct {
+	waiting []func(Answer)
+	late    bool // the last good answer is given to who asks now
 }
 
 // lookup is what is looked up: a name in lower case, and whether it is one of a service.
@@ -97,9 +106,21 @@ type remembered struct {
 	good   time.Time // when the good answer's own time was over; zero if there is none
 }
 
+// usable reports whether the answer may be used after its time, while name servers fail.
+func (m *remembered) usable(now time.Time) bool {
+	return m.answer.Status == Resolved && now.Sub(m.good) < staleMax
+}
+
+// stale is the answer for who can't have another one.
+func (m *remembered) stale(failure ResolveStatus, valid time.Duration) Answer {
+	a := m.answer
+	a.Stale, a.Failure, a.Valid = true, failure, valid
+	return a
+}
+
 // NewResolver returns a Resolver that asks the servers of o, of which there must be one.
 func NewResolver(o ResolverOptions) *Resolver {
-	return &Resolver{options: o, answers: map[lookup]remembered{}, flights: map[lookup][]func(Answer){}}
+	return &Resolver{options: o, answers: map[lookup]remembered{}, flights: map[lookup]*flight{}}
 }
 
 // Timeout is how long after Resolve its answer comes at the latest.
@@ -148,23 +169,49 @@ func (r *Resolver) serve(what lookup, done func(Answer)) {
 	what.name = question.String()
 	now := time.Now()
 	r.mu.Lock()
-	if known, ok := r.answers[what]; ok && now.Before(known.until) {
+	known, remembered := r.answers[what]
+	f, underWay := r.flights[what]
+	usable := remembered && known.usable(now)
+	var answer Answer
+	switch {
+	case remembered && now.Before(known.until):
+		answer = known.answer
+		answer.Valid = known.until.Sub(now)
+	case underWay && f.late && usable:
+		answer = known.stale(ResolveTimeout, failureAge)
+	case underWay:
+		f.waiting = append(f.waiting, done)
 		r.mu.Unlock()
-		known.answer.Valid = known.until.Sub(now)
-		done(known.answer)
+		return
+	case len(r.flights) >= lookupsMax:
+		answer = Answer{Status: ResolveBusy}
+	default:
+		r.flights[what] = &flight{waiting: []func(Answer){done}}
+		r.mu.Unlock()
+		if usable {
+			defer time.AfterFunc(patience, func() { r.serveStale(what) }).Stop()
+		}
+		r.land(what, r.look(what, now.Add(r.options.Timeout)))
 		return
 	}
-	waiting, underWay := r.flights[what]
-	busy := !underWay && len(r.flights) >= lookupsMax
-	if !busy {
-		r.flights[what] = append(waiting, done)
-	}
 	r.mu.Unlock()
-	switch {
-	case busy:
-		done(Answer{Status: ResolveBusy})
-	case !underWay:
-		r.land(what, r.look(what, now.Add(r.options.Timeout)))
+	done(answer)
+}
+
+// serveStale gives the last good answer to those who wait for a lookup that takes long.
+func (r *Resolver) serveStale(what lookup) {
+	r.mu.Lock()
+	known, f := r.answers[what], r.flights[what]
+	if f == nil || !known.usable(time.Now()) {
+		r.mu.Unlock()
+		return
+	}
+	waiting := f.waiting
+	f.waiting, f.late = nil, true
+	r.stats.stale.Add(1)
+	r.mu.Unlock()
+	for _, done := range waiting {
+		done(known.stale(ResolveTimeout, failureAge))
 	}
 }
 
@@ -185,20 +232,20 @@ func (r *Resolver) land(what lookup, a Answer) {
 	last, known := r.answers[what]
 	switch {
 	case a.Status == Resolved:
-	case known && a.Status != ResolveNoName && last.answer.Status == Resolved && now.Sub(last.good) < staleMax:
-		entry.answer, entry.good = last.answer, last.good
-		entry.answer.Stale, entry.answer.Failure = true, a.Status
-		entry.until = now.Add(staleRetry)
+	case known && a.Status != ResolveNoName && last.usable(now):
+		retry := staleRetry
 		if r.options.Valid > 0 {
-			entry.until = now.Add(min(staleRetry, max(r.options.Valid, failureAge)))
+			retry = min(retry, max(r.options.Valid, failureAge))
 		}
+		entry.answer, entry.good = last.stale(a.Status, retry), last.good
+		entry.until = now.Add(retry)
 		r.stats.stale.Add(1)
 	default:
 		entry.good = time.Time{}
 	}
 	r.makeRoom(now)
 	r.answers[what] = entry
-	waiting := r.flights[what]
+	waiting := r.flights[what].waiting
 	delete(r.flights, what)
 	r.mu.Unlock()
 	a = entry.answer

@@ -342,6 +342,14 @@ func TestResolverStale(t *testing.T) {
 	until(t, "a good answer", func() bool { got = resolve(t, r, "kept.test"); return !got.Stale })
 	wantAddrs(t, got, "192.0.2.2")
 
+	// Nobody waits for a name server that may never answer.
+	mute := startNameServer(t, func(q asked) said { return said{silent: q.nth > 0, records: address(q.name, 60, "192.0.2.1")} })
+	waits := resolverWith(upstream.ResolverOptions{NoIPv6: true, Valid: time.Millisecond, Timeout: time.Hour}, mute)
+	wantAddrs(t, resolve(t, waits, "kept.test"), "192.0.2.1")
+	until(t, "a stale answer", func() bool { got = resolve(t, waits, "kept.test"); return got.Stale })
+	wantAddrs(t, got, "192.0.2.1")
+	wantAddrs(t, resolve(t, waits, "kept.test"), "192.0.2.1")
+
 	wantAddrs(t, resolve(t, r, "gone.test"), "192.0.2.1")
 	until(t, "the name is gone", func() bool { return resolve(t, r, "gone.test").Status == upstream.ResolveNoName })
 }

@@ -24,24 +24,24 @@ var sameVariables = strings.Fields(`arg_a arg_none args body_bytes_sent connecti
 	ssl_client_v_end ssl_client_v_remain ssl_client_v_start ssl_client_verify ssl_curve ssl_curves ssl_early_data
 	ssl_protocol ssl_server_name ssl_session_id ssl_session_reused status upstream_addr upstream_bytes_received
 	upstream_cache_status upstream_cookie_s upstream_cookie_none upstream_http_x_up upstream_http_none
-	upstream_response_length upstream_status upstream_trailer_none uri binary_remote_addr connections_waiting
+	upstream_response_length upstream_status upstream_trailer_none uri binary_remote_addr
 	limit_conn_status limit_req_status invalid_referer http_via`)
 
 // formVariables have values of their own; what they look like is the same.
 var formVariables = map[string]string{
 	"bytes_sent": `\d+`, "connection": `\d+`, "connection_time": `\d+\.\d{3}`, "connections_active": `\d+`,
-	"connections_reading": `\d+`, "connections_writing": `\d+`, "msec": `\d{10}\.\d{3}`, "pid": `\d+`,
+	"connections_reading": `\d+`, "connections_waiting": `\d+`, "connections_writing": `\d+`, "msec": `\d{10}\.\d{3}`, "pid": `\d+`,
 	"nginx_version": `\S+`, "request_id": `[0-9a-f]{32}`, "request_time": `\d+\.\d{3}`, "tcpinfo_rcv_space": `\d+`,
 	"tcpinfo_rtt": `\d+`, "tcpinfo_rttvar": `\d+`, "tcpinfo_snd_cwnd": `\d+`,
 	"time_iso8601":          `20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d`,
 	"time_local":            `\d\d/[A-Z][a-z]{2}/20\d\d:\d\d:\d\d:\d\d [+-]\d{4}`,
 	"upstream_connect_time": `\d+\.\d{3}`, "upstream_header_time": `\d+\.\d{3}`, "upstream_response_time": `\d+\.\d{3}`,
-	"upstream_bytes_sent": `\d+`, "sent_http_server": `\S+`, "sent_http_connection": `\S+`, "sent_http_date": `.+ GMT`,
+	"upstream_bytes_sent": `\d+`, "sent_http_server": `\S+`, "sent_http_connection": `\S+`,
 }
 
 // newerVariables are unknown to nginx 1.22; the value is what its documentation says.
 var newerVariables = map[string]string{
-	"is_request_port": "", "request_port": "", "ssl_alpn_protocol": "-", "proxy_protocol_tlv_alpn": "-", "ssl_sigalg": "-",
+	"is_request_port": "", "request_port": "-", "ssl_alpn_protocol": "-", "proxy_protocol_tlv_alpn": "-", "ssl_sigalg": "-",
 	"ssl_client_sigalg": "-", "tunnel_reason": "-", "tunnel_bytes_up": "-",
 }
 

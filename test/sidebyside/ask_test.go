@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -35,48 +36,69 @@ type outcome struct {
 func (g *ground) run(dir string) (o outcome) {
 	g.begin()
 	defer func(began time.Time) { o.took = time.Since(began) }(time.Now())
+	answers := make([][]string, len(g.steps))
 	held := map[int]*client{}
 	var last *client
-	defer func() { last.close() }()
-	answers := make([][]string, len(g.steps))
 	for i := range g.steps {
 		s := &g.steps[i]
-		if s.hold {
-			before := g.count()
-			held[i] = g.send(s, nil, false)
-			if err := proc.Poll(patience, func() error { return more(g.count(), before) }); err != nil {
-				answers[i] = []string{"! never came to a backend"}
-			}
+		if !s.same {
+			last.close()
+			last = nil
+		}
+		if !s.hold && !s.leave {
+			keep := i+1 < len(g.steps) && g.steps[i+1].same
+			answers[i], last = g.ask(s, last, keep, &o)
 			continue
 		}
-		var bodies []string
-		for range s.count {
-			keep := i+1 < len(g.steps) && g.steps[i+1].same
-			if !s.same {
-				last.close()
-				last = nil
-			}
-			last = g.send(s, last, keep)
-			lines, status, body := last.answer(g.raw)
-			answers[i] = append(answers[i], lines...)
-			bodies = append(bodies, strings.TrimSpace(body))
-			if s.status != 0 && status != s.status {
-				o.unmet = append(o.unmet, fmt.Sprintf("%s %s: status %d, the case says %d", s.method, s.target, status, s.status))
-			}
+		before := g.count()
+		c := g.send(s, nil, false)
+		if s.hold && proc.Poll(patience, func() error { return more(g.count(), before) }) != nil {
+			o.unmet = append(o.unmet, s.target+" never came to a backend")
 		}
-		if text := strings.Join(bodies, " "); s.hasText && text != g.fill(s.text) {
-			o.unmet = append(o.unmet, fmt.Sprintf("%s %s: %q, the case says %q", s.method, s.target, text, g.fill(s.text)))
+		if s.leave {
+			c.close()
+		} else {
+			held[i] = c
 		}
 	}
+	last.close()
 	close(g.pass.release)
 	for i := range g.steps {
 		if c := held[i]; c != nil {
-			lines, _, _ := c.answer(g.raw)
+			answers[i], _, _ = c.answer(g.raw)
 			c.close()
-			answers[i] = append(answers[i], lines...)
 		}
 		o.lines = append(o.lines, answers[i]...)
 	}
+	g.after(dir, &o)
+	return o
+}
+
+// ask makes a step's requests and reads the answers. It returns these with the
+// connection of the last one, and notes in o where they are not what the case says.
+func (g *ground) ask(s *step, last *client, keep bool, o *outcome) ([]string, *client) {
+	var all, bodies []string
+	for n := range s.count {
+		if n > 0 && !keep {
+			last.close()
+			last = nil
+		}
+		last = g.send(s, last, keep)
+		lines, status, body := last.answer(g.raw)
+		all = append(all, lines...)
+		bodies = append(bodies, strings.TrimSpace(body))
+		if s.status != 0 && status != s.status {
+			o.unmet = append(o.unmet, fmt.Sprintf("%s %s: status %d, the case says %d", s.method, s.target, status, s.status))
+		}
+	}
+	if text := strings.Join(bodies, " "); s.hasText && text != g.fill(s.text) {
+		o.unmet = append(o.unmet, fmt.Sprintf("%s %s: %q, the case says %q", s.method, s.target, text, g.fill(s.text)))
+	}
+	return all, last
+}
+
+// after adds to an outcome what the backends saw and what was logged.
+func (g *ground) after(dir string, o *outcome) {
 	if g.seen > 0 && proc.Poll(patience, func() error { return more(g.count(), g.seen-1) }) != nil {
 		o.unmet = append(o.unmet, fmt.Sprintf("the backends saw %d requests, the case says %d", g.count(), g.seen))
 	}
@@ -89,7 +111,6 @@ func (g *ground) run(dir string) (o outcome) {
 	for i, line := range o.lines {
 		o.lines[i] = g.normal(line, dir)
 	}
-	return o
 }
 
 func more(now, before int) error {
@@ -119,6 +140,9 @@ func (g *ground) behind() []string {
 	return lines
 }
 
+// errorStamp is what an error log line begins with: time, level, process and connection.
+var errorStamp = regexp.MustCompile(`^[0-9/]{10} [0-9:]{8} (\[[a-z]+\]) [0-9#]+: (?:\*[0-9]+ )?`)
+
 // logged is the case's own log file, once it has as many lines as the case says.
 func (g *ground) logged(dir string) ([]string, error) {
 	if g.logLines == 0 {
@@ -134,7 +158,7 @@ func (g *ground) logged(dir string) ([]string, error) {
 		return err
 	})
 	for i := range lines {
-		lines[i] = "log " + strings.TrimSuffix(lines[i], "\n")
+		lines[i] = "log " + errorStamp.ReplaceAllString(strings.TrimSuffix(lines[i], "\n"), "$1 ")
 	}
 	return lines, err
 }

@@ -51,8 +51,8 @@ type step struct {
 	// source is the client's address, "" for the kernel's choice.
 	source string
 	// hold leaves the request open until the last step was made; same sends it on the
-	// connection of the step before.
-	hold, same bool
+	// connection of the step before; leave ends the connection behind the request.
+	hold, same, leave bool
 	// status is what nginx answers, 0 for anything; text is its body, without the
 	// blanks around it, those of several answers joined by blanks.
 	status  int
@@ -207,7 +207,7 @@ func (c *testCase) readItems(lines []string) (err error) {
 }
 
 // readSteps reads requests: a line each, followed by indented lines: "Name: value" a
-// field, "< text" the body, "@from address", "@hold" and "@same".
+// field, "< text" the body, "@from address", "@hold", "@same" and "@leave".
 func (c *testCase) readSteps(lines []string) error {
 	for _, line := range lines {
 		switch {
@@ -238,6 +238,8 @@ func (s *step) detail(line string) {
 		s.source = address
 	} else if line == "@hold" {
 		s.hold = true
+	} else if line == "@leave" {
+		s.leave = true
 	} else if line == "@same" {
 		s.same = true
 	} else if text, ok := strings.CutPrefix(line, "< "); ok {

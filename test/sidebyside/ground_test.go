@@ -189,7 +189,8 @@ func answer(x *proc.Exchange, lines []string, body string) {
 		return
 	}
 	x.Send(wire.Lines(lines...) + body)
-	x.Keep = x.Err() == nil && !strings.HasPrefix(lines[0], "HTTP/1.0") && !strings.EqualFold(x.Head.Get("Connection"), "close")
+	last := strings.EqualFold(x.Head.Get("Connection"), "close") || strings.EqualFold(head.Get("Connection"), "close")
+	x.Keep = x.Err() == nil && !strings.HasPrefix(lines[0], "HTTP/1.0") && !last
 }
 
 // seenLines is a request as a backend saw it: fields sorted by name. Unless a case is
