@@ -63,8 +63,8 @@ func noEffectDirectives() []Directive {
 		{ctxAll, "memory is managed differently", `connection_pool_size request_pool_size`},
 		{ctxAll, "it is about browsers that are gone", `ancient_browser ancient_browser_value keepalive_disable
 			modern_browser modern_browser_value msie_padding msie_refresh`},
-		{ctxAll, "log files stay open", `open_log_file_cache`},
-		{ctxAll, "there are no subrequests to say it about", `log_subrequest`},
+		{ctxAll, "log files stay open, and their paths have no variables", `open_log_file_cache`},
+		{ctxAll, "only requests of clients are logged", `log_subrequest`},
 		{ctxAll, "nothing is cached", `proxy_cache_background_update proxy_cache_bypass proxy_cache_convert_head
 			proxy_cache_key proxy_cache_lock proxy_cache_lock_age proxy_cache_lock_timeout
 			proxy_cache_max_range_offset proxy_cache_methods proxy_cache_min_uses proxy_cache_path

@@ -11,7 +11,7 @@ func proxyDirectives() []Directive {
 		{
 			Name: "proxy_pass", Contexts: CtxLocation, Args: "http://address[uri]",
 			Doc: "Where the requests of the location go: an address, unix:path:, or an upstream block.",
-			Deviation: "WebSocket upgrades pass without proxy_set_header Upgrade and Connection. https:// is refused. " +
+			Deviation: "WebSocket upgrades pass without proxy_set_header Upgrade and Connection. " +
 				"Names are resolved when the configuration is read; a name that only a variable yields must be " +
 				"that of an upstream block.",
 			min: 1, max: 1, read: readProxyPass,
@@ -29,7 +29,8 @@ func proxyDirectives() []Directive {
 			Default: "Host $proxy_host",
 			Doc:     "Sets a field of the request to the upstream. A level with any inherits none from outside.",
 			Deviation: "Not needed for WebSockets. Upgrade: h2c passes only where it is written out. " +
-				"Connection: upgrade is dropped from requests that are no upgrade.",
+				"Connection: upgrade is dropped from requests that are no upgrade. Content-Length and Transfer-Encoding may " +
+				"be \"\" or the client's own: they say what is sent, whatever is written.",
 			min: 2, max: 2, repeat: true, read: readSetHeader,
 		},
 		{

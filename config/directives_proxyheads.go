@@ -29,9 +29,9 @@ func proxyHeadDirectives() []Directive {
 		},
 		{
 			Name: "proxy_ignore_headers", Contexts: ctxAll, Args: "field ...",
-			Doc: "Fields of the response that are not obeyed: X-Accel-Redirect, X-Accel-Limit-Rate, X-Accel-Buffering, " +
-				"X-Accel-Charset. Those about caching are accepted.",
-			min: 1, max: -1, repeat: true, read: readIgnoreHeaders,
+			Doc:       "Fields of the response that are not obeyed: X-Accel-Redirect, X-Accel-Limit-Rate, X-Accel-Buffering.",
+			Deviation: "The others that nginx knows are accepted. They are about caching, and X-Accel-Charset; none is obeyed.",
+			min:       1, max: -1, repeat: true, read: readIgnoreHeaders,
 		},
 		{
 			Name: "proxy_method", Contexts: ctxAll, Args: "method",

@@ -52,9 +52,6 @@ func (b *builder) logFile(t logTarget) int {
 	return i
 }
 
-// logFilesMax is how many log files a policy's set can name.
-const logFilesMax = 64
-
 func (b *builder) logFormat(f *config.LogFormat) *route.LogFormat {
 	if done := b.formats[f]; done != nil {
 		return done
@@ -86,7 +83,9 @@ func (b *builder) logs(r *route.Settings, s *config.Settings) {
 			r.TunnelLogs = append(r.TunnelLogs, file)
 		}
 		if l.Format != nil || l.Open {
-			r.TunnelLines = append(r.TunnelLines, route.TunnelLogRef{File: file, Log: b.tunnelLog(l.Format), Open: l.Open, Close: l.Close})
+			r.TunnelLines = append(r.TunnelLines, route.TunnelLogRef{
+				File: file, Log: b.tunnelLog(l.Format), Open: l.Open, Close: l.Close,
+			})
 		}
 	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 
 	"holdfast/config"
 	"holdfast/route"
@@ -87,11 +88,10 @@ func (b *builder) policy(r *route.Settings, errorLogs shard.ErrorTargets, at con
 		p.TunnelBlockedMs = r.TunnelSendTimeout
 	}
 	for _, i := range r.TunnelLogs {
-		if i >= logFilesMax {
-			b.fail(at, errors.New("more than 64 log files are in use"))
+		if !p.Logs.Add(i) {
+			b.fail(at, fmt.Errorf("more than %d log files get the line at a tunnel's close", len(p.Logs)))
 			return 0
 		}
-		p.Logs |= 1 << i
 	}
 	id, ok := b.policies.Intern(p)
 	if !ok {

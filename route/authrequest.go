@@ -42,18 +42,25 @@ type EnvMark struct {
 	uri, args              []byte
 	location               *Location
 	moved, internal, whole bool
+	target                 endpoint
+	subject                []byte
+	groups                 [groupsMax * 2]int32
+	count                  int
 }
 
 // Mark notes where the request stands, before a subrequest goes elsewhere.
 func (e *Env) Mark() EnvMark {
 	return EnvMark{uri: e.URI, args: e.Args, location: e.Location, moved: e.moved, internal: e.internal,
-		whole: e.rewritten.whole}
+		whole: e.rewritten.whole, target: e.target,
+		subject: e.captures.subject, groups: e.captures.groups, count: e.captures.count}
 }
 
-// Return makes e again what it was when m was taken.
+// Return makes e again what it was when m was taken, but for variables: as in nginx those are
+// the request's and the subrequest's, and of captures only the numbered ones are not.
 func (e *Env) Return(m *EnvMark) {
 	e.URI, e.Args, e.Location, e.moved, e.internal = m.uri, m.args, m.location, m.moved, m.internal
-	e.rewritten.whole = m.whole
+	e.rewritten.whole, e.target = m.whole, m.target
+	e.captures.subject, e.captures.groups, e.captures.count = m.subject, m.groups, m.count
 }
 
 // ForgetUpstream takes back what an upstream has left in the variables.

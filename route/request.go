@@ -50,6 +50,8 @@ type RequestForm struct {
 	// Get sends the request as a GET: of an error page that another method led to. A
 	// HEAD stays one.
 	Get bool
+	// Subrequest has Get be so whatever the client's method is.
+	Subrequest bool
 }
 
 // RequestSent is what AppendRequest wrote, as far as the caller must know.
@@ -131,7 +133,7 @@ func (p *Proxy) AppendRequest(dst []byte, e *Env, form RequestForm) ([]byte, Req
 	if len(protocols) > 0 {
 		sent.Upgrade, sent.Minor = true, 1
 	}
-	dst, sent.Method = p.appendMethod(dst, e, form.Get, sent.Upgrade)
+	dst, sent.Method = p.appendMethod(dst, e, &form, sent.Upgrade)
 	dst = append(dst, ' ')
 	dst = p.appendURI(dst, e, form.Get)
 	dst = append(dst, ' ', 'H', 'T', 'T', 'P', '/', '1', '.', '0'+sent.Minor, '\r', '\n')

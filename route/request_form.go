@@ -59,7 +59,7 @@ func (p *Proxy) Bind() *LocalAddrs { return &p.form.bind }
 
 // appendMethod writes the method: that of proxy_method, else the client's, or GET where the
 // request has become one. An upgrade keeps its own.
-func (p *Proxy) appendMethod(dst []byte, e *Env, get, upgrade bool) (out []byte, id httpparse.MethodID) {
+func (p *Proxy) appendMethod(dst []byte, e *Env, form *RequestForm, upgrade bool) (out []byte, id httpparse.MethodID) {
 	if p.form.hasMethod && !upgrade {
 		at := len(dst)
 		dst = p.form.method.Append(dst, e)
@@ -68,7 +68,7 @@ func (p *Proxy) appendMethod(dst []byte, e *Env, get, upgrade bool) (out []byte,
 		}
 		dst = dst[:at]
 	}
-	if get && e.Req.MethodID != httpparse.MethodHead {
+	if form.Get && (form.Subrequest || e.Req.MethodID != httpparse.MethodHead) {
 		return append(dst, "GET"...), httpparse.MethodGet
 	}
 	return append(dst, e.Req.Method.Of(e.Head)...), e.Req.MethodID

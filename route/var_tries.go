@@ -61,8 +61,9 @@ func (e *Env) presentTry() try {
 	return try{
 		addr: e.UpstreamAddr, status: e.UpstreamStatus,
 		connectMs: e.UpstreamConnectMs, headerMs: e.UpstreamHeaderMs, responseMs: e.UpstreamResponseMs,
-		sent: max(e.UpstreamBytesSent-e.tries.sentBefore, 0), received: max(e.UpstreamBytesReceived-e.tries.receivedBefore, 0),
-		length: e.UpstreamResponseLength,
+		sent:     max(e.UpstreamBytesSent-e.tries.sentBefore, 0),
+		received: max(e.UpstreamBytesReceived-e.tries.receivedBefore, 0),
+		length:   e.UpstreamResponseLength,
 	}
 }
 

@@ -52,6 +52,6 @@ func (r *Request) cameWhole(framing httpparse.Framing, rest []byte) bool {
 	body := flow{}
 	body.begin(framing, false)
 	_, _, used, perr := body.decode(rest)
-	return perr == httpparse.OK && body.ended && used == len(rest) && r.keepUp && r.up.ended && !r.cut && !r.up.pending() &&
-		r.resp.KeepAlive(r.env.RespHead)
+	sent := r.up.ended && !r.cut && !r.up.pending()
+	return sent && perr == httpparse.OK && body.ended && used == len(rest) && r.keepUp && r.resp.KeepAlive(r.env.RespHead)
 }

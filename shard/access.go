@@ -45,6 +45,7 @@ func (sh *Shard) accessPhase(s *Session, r *Request) (goOn bool) {
 		}
 	}
 	if r.denied != 0 {
+		sh.logForbidden(s, r.denied)
 		sh.deny(s, r, r.denied)
 		return false
 	}
@@ -53,16 +54,15 @@ func (sh *Shard) accessPhase(s *Session, r *Request) (goOn bool) {
 
 // judged books what a check has said. done says that no other need be asked.
 func (sh *Shard) judged(s *Session, r *Request, v verdict, status int) (done, goOn bool) {
-	any := r.settings().SatisfyAny
-	switch v {
+	switch v { // a request that was answered may be gone
 	case admits:
-		if any {
+		if r.settings().SatisfyAny {
 			r.denied = 0
 			r.env.DropChallenge()
 			return true, true
 		}
 	case denies:
-		if !any {
+		if !r.settings().SatisfyAny {
 			sh.deny(s, r, status)
 			return true, false
 		}
@@ -87,15 +87,12 @@ func (sh *Shard) accessChecked(s *Session, r *Request, v verdict, status int) {
 
 // deny answers a request that may not come in.
 func (sh *Shard) deny(s *Session, r *Request, status int) {
-	if status == 403 {
-		sh.logError(s, observe.LevelError, "access forbidden by rule", nil)
-	}
 	s.cause(observe.ReasonRefused, observe.SideProxy)
 	sh.refuse(s, status)
 }
 
 // checkAddress judges the client's address (allow, deny).
-func (sh *Shard) checkAddress(_ *Session, r *Request) (verdict, int) {
+func (sh *Shard) checkAddress(s *Session, r *Request) (verdict, int) {
 	rules := r.settings().Access
 	allowed, decided := rules.Judge(r.env.Remote.Addr())
 	switch {
@@ -104,7 +101,17 @@ func (sh *Shard) checkAddress(_ *Session, r *Request) (verdict, int) {
 	case allowed:
 		return admits, 0
 	}
+	if !r.settings().SatisfyAny {
+		sh.logForbidden(s, 403)
+	}
 	return denies, 403
+}
+
+// logForbidden logs a 403 that a rule of the configuration makes.
+func (sh *Shard) logForbidden(s *Session, status int) {
+	if status == 403 {
+		sh.logError(s, observe.LevelError, "access forbidden by rule", nil)
+	}
 }
 
 // checkPassword judges the client's name and password (auth_basic).

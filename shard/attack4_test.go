@@ -278,7 +278,7 @@ func TestKeepaliveOfATunnelComesWithAge(t *testing.T) {
 		"long silence": {TunnelReadMs: 3_600_000},
 	} {
 		for _, half := range []bool{false, true} {
-			p.DeadPeers, p.LingerMs, p.LingerReadMs, p.Logs = true, 30_000, 5_000, 1
+			p.DeadPeers, p.LingerMs, p.LingerReadMs, p.Logs = true, 30_000, 5_000, LogSet{1}
 			t.Run(name, func(t *testing.T) { keepaliveComes(t, p, half) })
 		}
 	}

@@ -328,7 +328,7 @@ func TestPolicyOfTheFinalLocation(t *testing.T) {
 		place{at: "/", root: t.TempDir(), tries: []string{"$uri"}, otherwise: "@ws"},
 		place{at: "@ws", up: 1, set: func(s *route.Settings) { id = s.Policy + 1; s.Policy = id }})
 	r.ask(func(sh *Shard) {
-		id2, _ := sh.opt.Policies.Intern(Policy{TunnelReadMs: 77, TunnelBlockedMs: 88, Logs: 1})
+		id2, _ := sh.opt.Policies.Intern(Policy{TunnelReadMs: 77, TunnelBlockedMs: 88, Logs: LogSet{1}})
 		if id2 != id {
 			t.Errorf("policy %d, want %d", id2, id)
 		}

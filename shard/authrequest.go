@@ -21,6 +21,9 @@ type subrequest struct {
 	internal bool
 	asGet    bool
 	expects  bool
+	keepDown bool
+	sentHead bool
+	upFailed bool
 	check    uint8
 	denied   int
 }
@@ -37,11 +40,12 @@ func (sh *Shard) checkSubrequest(s *Session, r *Request) (verdict, int) {
 	r.order, r.wait = 0, waitNone
 	r.outer = subrequest{
 		auth: auth, mark: r.env.Mark(), up: r.up, hops: r.hops, upgrade: r.upgrade, internal: r.internal,
-		asGet: r.asGet, expects: r.expects, check: r.check, denied: r.denied,
+		asGet: r.asGet, expects: r.expects, keepDown: r.keepDown, sentHead: r.sentHead, upFailed: r.upFailed,
+		check: r.check, denied: r.denied,
 	}
 	r.sub = &r.outer
 	// It is a GET without a body, from inside.
-	r.up = flow{ended: true}
+	r.up, r.hops, r.sentHead = flow{ended: true}, 0, false
 	r.upgrade, r.asGet, r.expects, r.internal = httpparse.UpgradeNone, true, false, true
 	r.env.SetInternal(auth.Target(&r.env))
 	sh.startPhases(s, r, phaseServerRewrite)
@@ -81,11 +85,12 @@ func (sh *Shard) leaveSubrequest(s *Session, r *Request) {
 	r.location = r.env.Location
 	r.up, r.hops, r.upgrade = sub.up, sub.hops, sub.upgrade
 	r.internal, r.asGet, r.expects = sub.internal, sub.asGet, sub.expects
+	r.keepDown, r.sentHead, r.upFailed = sub.keepDown, sub.sentHead, sub.upFailed
 	r.check, r.denied = sub.check, sub.denied
 	r.phase = phaseAccess + 1
 	r.counted = 0
 	r.proxy, r.peer, r.group, r.tls = nil, nil, nil, nil
-	r.sentHead, r.gotBytes, r.upFailed, r.keepUp = false, false, false, false
+	r.gotBytes, r.keepUp = false, false
 	if s.state != Access {
 		sh.setState(s, Access)
 	}
@@ -107,6 +112,9 @@ func (sh *Shard) endSubrequest(s *Session, r *Request, framing httpparse.Framing
 
 // subFile is the status that a file would answer a subrequest with.
 func (sh *Shard) subFile(r *Request) (status int) {
+	if r.location.Static == nil {
+		return 404
+	}
 	path := r.location.Static.AppendPath(sh.path[:0], &r.env)
 	sh.path = path[:0]
 	info, errno := sh.stat(path)

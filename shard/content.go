@@ -23,11 +23,12 @@ func (sh *Shard) settle(s *Session, r *Request) {
 func (sh *Shard) content(s *Session, r *Request) (goOn bool) {
 	l := r.location
 	switch id := r.req.MethodID; {
-	case id == httpparse.MethodTrace, id == httpparse.MethodConnect && (l.TunnelPass == nil || r.internal):
+	case r.sub == nil && (id == httpparse.MethodTrace ||
+		id == httpparse.MethodConnect && (l.TunnelPass == nil || r.internal)):
 		// TRACE would show the upstream's view of the request, with what was added to it.
 		sh.logError(s, observe.LevelInfo, "client sent CONNECT or TRACE method", nil)
 		sh.refuse(s, 405)
-	case l.TunnelPass != nil:
+	case l.TunnelPass != nil && r.sub == nil:
 		sh.startTunnelPass(s, r)
 	case l.Handler != route.HandlerNone:
 		sh.answerSmall(s, r)
@@ -153,6 +154,10 @@ func (sh *Shard) replyReturn(s *Session, r *Request, ret *route.Return) {
 
 // closeUnanswered closes the connection without an answer (444).
 func (sh *Shard) closeUnanswered(s *Session, r *Request) {
+	if r.sub != nil {
+		sh.subAnswered(s, r, route.CodeNoAnswer)
+		return
+	}
 	r.env.Status = route.CodeNoAnswer
 	sh.countOutcome(r, observe.OutcomeRejected)
 	sh.close(s, observe.ReasonRefused, observe.SideProxy)

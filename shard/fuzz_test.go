@@ -17,7 +17,7 @@ func quick(s *route.Settings) {
 	s.ConnectTimeout, s.SendTimeout, s.ReadTimeout = 2000, 2000, 2000
 }
 
-var quickPolicy = Policy{TunnelReadMs: 2000, TunnelBlockedMs: 2000, LingerMs: 500, LingerReadMs: 200, Logs: 1}
+var quickPolicy = Policy{TunnelReadMs: 2000, TunnelBlockedMs: 2000, LingerMs: 500, LingerReadMs: 200, Logs: LogSet{1}}
 
 // settled fails unless the shard comes back to nothing, after it has taken all that the
 // fuzz target dialed and closed.

@@ -81,7 +81,7 @@ const testFormat = `$request|$status|$body_bytes_sent|$request_length|$upstream_
 
 func defaultSettings(p *Policies, policy Policy) route.Settings {
 	if policy == (Policy{}) {
-		policy = Policy{TunnelBlockedMs: 240_000, LingerMs: 30_000, LingerReadMs: 5_000, Logs: 1}
+		policy = Policy{TunnelBlockedMs: 240_000, LingerMs: 30_000, LingerReadMs: 5_000, Logs: LogSet{1}}
 	}
 	id, _ := p.Intern(policy)
 	return route.Settings{

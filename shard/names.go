@@ -14,6 +14,9 @@ import (
 // one that never comes would be missed.
 const nameGraceMs = 5000
 
+// landingsMax is how many sessions a turn lets go on whose names were resolved.
+const landingsMax = 256
+
 // nameWait is a session that waits for what a name stands for, and how it goes on then.
 type nameWait struct {
 	session  pool.Handle
@@ -65,7 +68,7 @@ func (sh *Shard) awaitName(s *Session, r *Request, w *nameWait, limitMs int64) {
 	sh.orders++
 	w.session, w.order = sh.handle(s), sh.orders
 	if !w.resolver.Resolve(w.name, func(a upstream.Answer) {
-		sh.Post(func(sh *Shard) { sh.named(w, &a) })
+		sh.Post(func(sh *Shard) { sh.landed(w, &a) })
 	}) {
 		sh.nameFailed(s, r, w.name, upstream.ResolveBusy)
 		return
@@ -76,6 +79,52 @@ func (sh *Shard) awaitName(s *Session, r *Request, w *nameWait, limitMs int64) {
 	r.resolving, r.nameOrder = true, w.order
 	r.wait = waitNone
 	sh.timers.Set(s.slot, sh.nowMs+limitMs)
+}
+
+// landings are answers about names that wait for a turn: a storm of clients may have waited for
+// one name.
+type landings struct {
+	turn    uint64 // the last one that served some
+	served  int    // in that turn
+	waiting []landing
+	next    int // of waiting
+}
+
+type landing struct {
+	wait   *nameWait
+	answer *upstream.Answer
+}
+
+// landed serves an answer, or has it wait where a turn has served enough of them.
+func (sh *Shard) landed(w *nameWait, a *upstream.Answer) {
+	l := &sh.landings
+	if turn := sh.counters.LoopTurns; l.turn != turn {
+		l.turn, l.served = turn, 0
+	}
+	if len(l.waiting) == 0 && l.served < landingsMax {
+		l.served++
+		sh.named(w, a)
+		return
+	}
+	if l.waiting = append(l.waiting, landing{w, a}); len(l.waiting) == 1 {
+		sh.Post((*Shard).serveLandings)
+	}
+}
+
+// serveLandings serves some of those that wait.
+func (sh *Shard) serveLandings() {
+	l := &sh.landings
+	for range landingsMax {
+		if l.next == len(l.waiting) {
+			l.waiting, l.next = nil, 0
+			return
+		}
+		one := l.waiting[l.next]
+		l.waiting[l.next] = landing{}
+		l.next++
+		sh.named(one.wait, one.answer)
+	}
+	sh.Post((*Shard).serveLandings)
 }
 
 // named goes on with a session whose name was looked up, if it still waits for that.

@@ -3,6 +3,7 @@ package shard
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
 	"testing"
 
 	"holdfast/route"
@@ -90,4 +91,39 @@ func TestAdHocKey(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
+}
+
+// However many waited for one name, a turn serves a part of them.
+func TestLandingsInParts(t *testing.T) {
+	w := newWorld(t, site{})
+	const many = 10*landingsMax + 7
+	w.ask(func(sh *Shard) {
+		for range many {
+			sh.landed(&nameWait{}, &upstream.Answer{}) // of sessions that have gone
+		}
+		if n := len(sh.landings.waiting); n < many-2*landingsMax {
+			t.Errorf("%d of %d wait", n, many)
+		}
+	})
+	w.eventually("all were served", func(sh *Shard) bool { return len(sh.landings.waiting) == 0 })
+}
+
+// Names that clients make up leave no peers behind once their groups are forgotten.
+func TestAdHocPeersAreForgotten(t *testing.T) {
+	w := newWorld(t, site{})
+	const many = 4 * adHocMax
+	w.ask(func(sh *Shard) {
+		for i := range many {
+			addr := netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)})
+			wait := &nameWait{key: fmt.Sprintf("name%d:80#1", i), port: 80, resolver: &upstream.Resolver{}}
+			if sh.namedGroup(wait, &upstream.Answer{Addrs: []netip.Addr{addr}}) == nil {
+				t.Error("no group")
+				return
+			}
+		}
+	})
+	w.eventually("the peers of forgotten groups are gone", func(sh *Shard) bool {
+		runtime.GC()
+		return len(sh.opt.Peers.AppendPeers(nil)) <= adHocMax+1 // and the world's own
+	})
 }

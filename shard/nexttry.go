@@ -173,7 +173,7 @@ func (sh *Shard) triesOther(s *Session, r *Request) bool {
 }
 
 // repeatable reports whether another try can't do twice what must be done once.
-func (r *Request) repeatable() bool { return !r.sentHead || idempotent(r.req.MethodID) }
+func (r *Request) repeatable() bool { return !r.sentHead || r.asGet || idempotent(r.req.MethodID) }
 
 // idempotent methods may be sent twice (RFC 9110 section 9.2.2); a method we don't
 // know may not.

@@ -221,6 +221,9 @@ func (sh *Shard) dropBuffers(r *Request) {
 	}
 	sh.drop(&r.up)
 	sh.drop(&r.down)
+	if r.sub != nil {
+		sh.drop(&r.sub.up)
+	}
 }
 
 // headBuf is the buffer of the client's head.

@@ -15,6 +15,7 @@ func (sh *Shard) startSend(s *Session, r *Request) {
 	out, sent := r.proxy.AppendRequest(sh.out[:0], &r.env, route.RequestForm{
 		Framing: r.framingUp(), Upgrade: r.upgrade, Keepalive: keep && r.proxy.Minor == 1,
 		Expect: expect, Trailers: r.settings().PassTrailers && r.proxy.Minor == 1, Get: r.asGet,
+		Subrequest: r.sub != nil,
 	})
 	r.askedUp, r.asked100, r.methodUp = sent.Upgrade, sent.Expect, sent.Method
 	r.keepUp = keep && !sent.Close && !sent.Upgrade && sent.Minor == 1

@@ -85,6 +85,7 @@ type Shard struct {
 	paces      map[uint32]paces // by slot of the session
 	limits     heldLimits
 	leaving    leavers
+	landings   landings
 	trial      limit.Trial // of limit_req
 	adHoc      adHocGroups // of addresses and names that proxy_pass rendered from variables
 	counters   observe.Counters

@@ -92,7 +92,7 @@ type Policy struct {
 	KeepaliveMinMs  int64  // an idle client connection is not closed to end the process, or to make room
 	EndsAtFin       bool   // one direction's end is the end of both (proxy_half_close off)
 	DeadPeers       bool   // the kernel looks for a dead upstream (proxy_socket_keepalive)
-	Logs            uint64 // bit i: write the line at a tunnel's close to log i
+	Logs            LogSet // who gets the line at a tunnel's close
 	Errors          ErrorTargets
 }
 

@@ -116,7 +116,7 @@ func TestTunnelResets(t *testing.T) {
 
 func TestTunnelTimeouts(t *testing.T) {
 	t.Run("silence", func(t *testing.T) {
-		w := newWorld(t, site{policy: Policy{TunnelReadMs: 60_000, Logs: 1}})
+		w := newWorld(t, site{policy: Policy{TunnelReadMs: 60_000, Logs: LogSet{1}}})
 		w.tunnel()
 		w.eventually("a timer", func(sh *Shard) bool { s := only(sh); return s.state == Tunnel && s.timer.Armed() })
 		w.expireNow() // too early: armed anew

@@ -112,14 +112,30 @@ func (sh *Shard) appendTunnelOpen(b []byte, s *Session) []byte {
 	return append(sh.appendPeer(b, s), '\n')
 }
 
+// LogSet is a small set of logs: their numbers + 1, none behind a 0.
+type LogSet [8]uint16
+
+// Add adds a log by its number. ok is false if the set is full.
+func (l *LogSet) Add(log int) (ok bool) {
+	for i := range l {
+		if l[i] == 0 || int(l[i]) == log+1 {
+			l[i] = uint16(log + 1)
+			return log < 1<<16-1
+		}
+	}
+	return false
+}
+
 // logTunnelClose writes the line at a tunnel's close, in names and values, to the logs that
 // have no format of their own for it.
 func (sh *Shard) logTunnelClose(s *Session) {
 	p := sh.opt.Policies.At(s.policy)
-	for i, set := 0, p.Logs; set != 0; i, set = i+1, set>>1 {
-		if set&1 != 0 && i < len(sh.logs) {
-			sh.logs[i].buf = sh.appendTunnelClose(sh.logs[i].buf, s)
+	for _, number := range p.Logs {
+		if number == 0 || int(number) > len(sh.logs) {
+			return
 		}
+		log := &sh.logs[number-1]
+		log.buf = sh.appendTunnelClose(log.buf, s)
 	}
 }
 

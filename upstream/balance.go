@@ -57,7 +57,7 @@ func (c *Choice) restart(generation uint32, backup bool) {
 
 // Pick chooses a peer for a request that has tried those in c, and notes it there. No
 // peer is returned twice for one Choice. Backup servers are used when no primary is
-// left that is neither down, failed, full (max_conns), nor tried; then the request stays
+// left that is neither down, failed, unhealthy, full (max_conns), nor tried; then the request stays
 // with them. It returns nil when no peer is left: nginx's "no live upstreams", a 502.
 //
 // The peer is lent: Peer.Active counts it until the caller gives it back by Peer.Release.
@@ -103,7 +103,7 @@ func (v *servers) prefer(c *Choice, nowMs int64) *Peer {
 		s, backup = &v.backup, true
 		i = s.index(c.Prefer)
 	}
-	if i < 0 || s.members[i].down || backup == c.backup && c.has(i) || !s.claim(i, nowMs) {
+	if i < 0 || s.members[i].down || !s.members[i].healthy() || backup == c.backup && c.has(i) || !s.claim(i, nowMs) {
 		c.preferred = 0
 		return nil
 	}
@@ -135,7 +135,7 @@ func (s *set) index(id uint32) int {
 // free tells whether member i may have the request, without taking it.
 func (s *set) free(i int, c *Choice, nowMs int64) bool {
 	m := &s.members[i]
-	return !m.down && !m.drain && !c.has(i) && !m.full() && (s.single || m.available(nowMs))
+	return !m.down && !m.drain && !c.has(i) && !m.full() && m.healthy() && (s.single || m.available(nowMs))
 }
 
 // take tells whether member i may have the request. If it does, it must get it: it is lent,

@@ -41,6 +41,7 @@ type member struct {
 	maxConns      int64 // 0: no limit
 	maxFails      int32
 	down, drain   bool
+	mandatory     bool // gets no requests before health checks have seen it
 	failTimeoutMs int64
 	slowMs        int64
 }
@@ -64,6 +65,7 @@ func (g *Group) newServers(list []ServerSpec, before *servers) *servers {
 			to = &v.backup
 		}
 		to.members = append(to.members, newMember(v.peers[i], s))
+		to.members[len(to.members)-1].mandatory = g.mandatory
 		to.slow = to.slow || s.SlowStartMs > 0
 		if !s.Down {
 			v.inUse++
@@ -112,6 +114,9 @@ func (g *Group) SetServers(list []ServerSpec) (gone []*Peer, err error) {
 	before := g.servers.Load()
 	after := g.newServers(list, before)
 	g.servers.Store(after)
+	if g.watcher != nil {
+		g.watcher()
+	}
 	for _, p := range before.peers {
 		if after.member(p) == nil {
 			gone = append(gone, p)

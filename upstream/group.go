@@ -31,6 +31,9 @@ type GroupSpec struct {
 	Number  int // Group.Number
 	Servers []ServerSpec
 	Balance Balance
+	// Mandatory keeps requests from servers that no health check has seen (health_check …
+	// mandatory).
+	Mandatory bool
 	// Resolved allows a group without servers: they come by SetServers.
 	Resolved bool
 
@@ -71,11 +74,13 @@ type Group struct {
 	KeepaliveTimeoutMs int64 // how long a connection may idle
 	KeepaliveTimeMs    int64 // how long a connection may carry new requests; 0: no limit
 
-	balance  Balance
-	timed    bool // answers are timed: least_time
-	registry *Registry
-	changing sync.Mutex // held while the servers are replaced
-	servers  atomic.Pointer[servers]
+	balance   Balance
+	timed     bool // answers are timed: least_time
+	mandatory bool // GroupSpec.Mandatory
+	registry  *Registry
+	changing  sync.Mutex // held while the servers are replaced
+	watcher   func()     // told when they were
+	servers   atomic.Pointer[servers]
 }
 
 // NewGroup builds a group and interns its peers in reg. The peers keep their IDs as
@@ -98,6 +103,7 @@ func NewGroup(reg *Registry, spec GroupSpec) (*Group, error) {
 		KeepaliveTimeMs:    spec.KeepaliveTimeMs,
 		balance:            b,
 		timed:              (b.Method == LeastTime || b.Method == RandomTwo) && b.By != ByConns,
+		mandatory:          spec.Mandatory,
 		registry:           reg,
 	}
 	g.servers.Store(g.newServers(spec.Servers, nil))

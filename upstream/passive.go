@@ -12,6 +12,7 @@ import (
 // such a success forgets the failures.
 type health struct {
 	failures   atomic.Int32
+	held       atomic.Int32 // what active checks say: see healthy
 	accessedMs atomic.Int64 // time of the last failure
 	checkedMs  atomic.Int64 // time of the last failure or of the last probe
 	risesMs    atomic.Int64 // since when the peer is back, for slow_start; 0: always; -1: since the next pick
@@ -68,11 +69,11 @@ func (g *Group) OK(p *Peer) {
 }
 
 // Available tells whether p would be picked now, for status pages: it is in the
-// group, not marked down, and neither failed nor full.
+// group, not marked down, and neither failed, unhealthy nor full.
 func (g *Group) Available(p *Peer, nowMs int64) bool {
 	v := g.servers.Load()
 	m := v.member(p)
-	return m != nil && !m.down && !m.full() && (v.single || m.available(nowMs))
+	return m != nil && !m.down && !m.full() && m.healthy() && (v.single || m.available(nowMs))
 }
 
 // rampFull is the whole weight, as ramp tells it.

@@ -33,6 +33,8 @@ type Peer struct {
 	_ linePad
 	health
 	timing
+	// Health is what active health checks say, for status pages.
+	Health Checked
 }
 
 // Counters are a peer's numbers, shared by all shards: touched when something

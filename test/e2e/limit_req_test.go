@@ -100,6 +100,9 @@ server {
 	location /slow { limit_rate 150k; limit_rate_after 20k; proxy_pass http://{{backend}}; }
 	location /asked { limit_rate $arg_rate; proxy_pass http://{{backend}}; }
 	location /source { proxy_limit_rate 150k; proxy_pass http://{{backend}}; }
+	location /set { limit_rate 1; set $limit_rate 160k; proxy_pass http://{{backend}}; }
+	location /if { if ($arg_a) { limit_rate 150k; } proxy_pass http://{{backend}}; }
+	location /accel { limit_rate 1; proxy_pass http://{{accel}}; }
 	location /file { limit_rate 150k; root {{dir}}; }
 	location /plainfile { limit_rate 150k; sendfile off; alias {{dir}}/file; }
 	location /ws {
@@ -113,7 +116,8 @@ server {
 func TestPacedAnswers(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 200<<10/16)
 	b := proc.NewBackend(t, proc.Answer(200, body))
-	vars := map[string]string{"backend": b.Addr, "echo": proc.NewBackend(t, proc.Echo()).Addr}
+	vars := map[string]string{"backend": b.Addr, "echo": proc.NewBackend(t, proc.Echo()).Addr,
+		"accel": proc.NewBackend(t, proc.Answer(200, body, "X-Accel-Limit-Rate: 170000")).Addr}
 	both(t, proc.Spec{HTTP: paced, Vars: vars}, func(t *testing.T, p *proc.Proxy) {
 		if err := os.WriteFile(filepath.Join(p.Dir, "file"), []byte(body), 0o644); err != nil {
 			t.Fatal(err)
@@ -124,14 +128,12 @@ func TestPacedAnswers(t *testing.T) {
 		c := proc.Dial(t, p.Front())
 		for target, rate := range map[string]string{
 			"/slow": "153600", "/asked?rate=150k": "153600", "/asked?rate=x": "0", "/asked": "0", "/source": "0",
-			"/delayed?k=a": "0", "/file": "153600", "/plainfile": "153600",
+			"/delayed?k=a": "0", "/file": "153600", "/set": "163840",
+			"/if?a=1": "153600", "/if": "0", "/accel": "170000", "/plainfile": "153600",
 		} {
-			for range 2 {
-				c.Send(get(target))
-				h := c.Response(200)
-				if got := string(c.Body(h)); got != body {
-					t.Errorf("%s: %d bytes came, want %d", target, len(got), len(body))
-				}
+			c.Send(get(target))
+			if got := string(c.Body(c.Response(200))); got != body {
+				t.Errorf("%s: %d bytes came, want %d", target, len(got), len(body))
 			}
 			proc.Until(t, "the rate is logged", func() error {
 				text, err := os.ReadFile(filepath.Join(p.Dir, "logs/rates.log"))

@@ -280,3 +280,48 @@ func TestFullDiskIsReportedOnce(t *testing.T) {
 	})
 	equal(t, "reports", strings.Count(p.ErrorLog(), "no space left on device"), 1)
 }
+
+// The same for stream: conditions, buffers, syslog and error_log by server.
+func TestStreamLogsAsNginx(t *testing.T) {
+	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	const block = `
+    map $remote_addr $yes { default 1; }
+    log_format f '$server_port $status $bytes_sent';
+    error_log logs/stream.err;
+    server { listen 127.0.0.1:{{port:front}}; return abc; error_log logs/front.err info;
+        access_log logs/yes.log f if=$yes; access_log logs/no.log f if=$ssl_preread_protocol;
+        access_log logs/buffer.log f buffer=1k flush=50ms; access_log syslog:server={{log}},tag=stream,nohostname f; }
+    server { listen 127.0.0.1:{{port:refused}}; proxy_pass {{refuses}}; }`
+	v := vars("log", server.LocalAddr().String(), "refuses", port.Address(t))
+	bothStreams(t, block, v, func(t *testing.T, p *proc.Proxy) {
+		c := proc.Dial(t, p.Addr("front"))
+		c.Expect("abc").ExpectEnd()
+		c.Close()
+		want := p.Port("front") + " 200 3\n"
+		untilLog(t, p, "yes.log", func(text string) bool { return text == want })
+		untilLog(t, p, "buffer.log", func(text string) bool { return text == want })
+		equal(t, "no.log", untilLog(t, p, "no.log", func(string) bool { return true }), "")
+		buf := make([]byte, 1<<10)
+		if err := server.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		n, _, err := server.ReadFrom(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !regexp.MustCompile(`^<190>[A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d stream: ` + strings.TrimSpace(want) + `$`).Match(buf[:n]) {
+			t.Errorf("the message is %q", buf[:n])
+		}
+		c = proc.Dial(t, p.Addr("refused"))
+		c.ExpectEnd()
+		c.Close()
+		untilLog(t, p, "stream.err", func(text string) bool { return strings.Contains(text, "efused") })
+		if log := p.ErrorLog(); strings.Contains(log, "onnection refused") {
+			t.Errorf("the main error log has %q", log)
+		}
+	})
+}

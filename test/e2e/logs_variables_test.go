@@ -161,3 +161,35 @@ func TestUpstreamListsAsNginx(t *testing.T) {
 		}
 	}
 }
+
+// Trailer fields that pass are in $upstream_trailer_ and $sent_trailer_; a body that is
+// streamed is in no $request_body.
+func TestTrailerAndBodyVariables(t *testing.T) {
+	b := proc.NewBackend(t, func(x *proc.Exchange) {
+		if x.Head.ContentLength() > 0 {
+			x.Body(x.Head)
+		}
+		x.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 12\r\nX-Sum: 13\r\n\r\n")
+		x.Keep = true
+	})
+	p := holdfast(t, proc.Spec{Vars: vars("backend", b.Addr), HTTP: `
+    log_format l '$uri|$upstream_trailer_x_sum|$sent_trailer_x_sum|$sent_trailer_none|$request_body|$request_body_file';
+    server { listen 127.0.0.1:{{port:front}}; access_log logs/l.log l; proxy_http_version 1.1; client_body_buffer_size 8;
+        location /pass { proxy_pass_trailers on; proxy_pass http://{{backend}}; }
+        location /drop { proxy_pass http://{{backend}}; } }`})
+	c := proc.Dial(t, p.Front())
+	for _, request := range []string{
+		get("/pass"), get("/drop"),
+		"POST /drop/2 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nsome",
+		"POST /drop/3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+	} {
+		c.Send(request)
+		h := c.Response(200)
+		c.Body(h)
+	}
+	c.Close()
+	want := "/pass|12, 13|12, 13|-|-|-\n/drop|-|-|-|-|-\n/drop/2|-|-|-|some|-\n/drop/3|-|-|-|abc|-\n"
+	if text := untilLog(t, p, "l.log", func(text string) bool { return len(text) >= len(want) }); text != want {
+		t.Errorf("got  %q\nwant %q", text, want)
+	}
+}
