@@ -112,6 +112,8 @@ func newTrial(t *testing.T, seed int64) *trial {
 		s.PassTrailers, s.Sendfile = rnd.Intn(2) == 0, rnd.Intn(2) == 0
 		s.ClientMaxBodySize = pick[int64](rnd, 0, 0, 1000)
 		s.InterceptErrors, s.RecursiveErrorPages = rnd.Intn(2) == 0, rnd.Intn(2) == 0
+		s.NextUpstream = pick(rnd, s.NextUpstream, s.NextUpstream, s.NextUpstream|route.NextOnInvalidHeader|
+			route.NextOn404|route.NextOn500)
 	}}
 	st.tls = pick(rnd, legs{}, legs{}, legs{down: true}, legs{up: true}, legs{down: true, up: true},
 		legs{down: true, up: true, version: tls.VersionTLS12})
@@ -598,7 +600,8 @@ func runTrial(t *testing.T, seed int64) {
 	tr.eventually("nothing left", func(sh *Shard) bool {
 		bufs, _ := sh.bufs.Lent()
 		return sh.sessions.Len()-len(sh.closed) == 0 && bufs+sh.pipes.Lent()+sh.requests.lent()+sh.files == 0 &&
-			int(tr.peer.Connections.Load()+tr.peer2.Connections.Load()) == sh.pooled.Len()
+			int(tr.peer.Connections.Load()+tr.peer2.Connections.Load()) == sh.pooled.Len() &&
+			tr.peer.Active.Load()+tr.peer2.Active.Load() == 0
 	})
 	if t.Failed() {
 		t.Logf("again: go test ./shard -run TestExchanges -exchange.seed %d\n%s\n%s", seed, tr.errors, tr.access)

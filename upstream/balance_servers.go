@@ -17,7 +17,8 @@ type servers struct {
 	// generation is not that of any other servers, of any group.
 	generation uint32
 	peers      []*Peer
-	inUse      int // servers that are not marked down
+	inUse      int       // servers that are not marked down
+	stickies   *stickies // nil unless the group is sticky
 }
 
 // generations counts all servers ever made. Choices tell by it what their bits speak of.
@@ -79,6 +80,9 @@ func (g *Group) newServers(list []ServerSpec, before *servers) *servers {
 	v.backup.policy = g.balance.backupPolicy(v.backup.members, backup)
 	v.primary.single = v.single
 	v.primary.timed, v.backup.timed = g.timed, g.timed
+	if g.sticky {
+		v.stickies = newStickies(v)
+	}
 	// Requests in flight keep an old generation's servers reachable, and nobody
 	// counts them; the collector knows when the last one has ended.
 	runtime.AddCleanup(v, func(peers []*Peer) {
@@ -174,22 +178,6 @@ func (g *Group) AppendPeers(dst []*Peer) []*Peer {
 		}
 	}
 	return dst
-}
-
-// ByRoute is the peer that sticky calls by that name (route= of server), or nil.
-func (g *Group) ByRoute(route []byte) *Peer {
-	v := g.servers.Load()
-	if v == nil || len(route) == 0 {
-		return nil
-	}
-	for _, s := range [...]*set{&v.primary, &v.backup} {
-		for i := range s.members {
-			if s.members[i].route == string(route) {
-				return s.members[i].peer
-			}
-		}
-	}
-	return nil
 }
 
 // find looks p up: the set and the place in it, or nil. A scan: it serves failures and status

@@ -597,17 +597,6 @@ func TestNewServerRamps(t *testing.T) {
 	}
 }
 
-func TestByRoute(t *testing.T) {
-	servers := equalServers(3)
-	servers[0].Route, servers[2].Route, servers[2].Backup = "one", "three", true
-	g := balanced(t, upstream.Balance{}, servers...)
-	for route, want := range map[string]string{"one": "a", "three": "c", "two": "-", "": "-"} {
-		if got := name(g.ByRoute([]byte(route))); got != want {
-			t.Errorf("route %q is %s, want %s", route, got, want)
-		}
-	}
-}
-
 // What a request tries after a failure changes whose turn it is, and a failure lowers a weight
 // until the server is heavy again: the orders are those of nginx 1.22.
 func TestTurnsAfterFailures(t *testing.T) {

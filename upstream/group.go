@@ -36,6 +36,8 @@ type GroupSpec struct {
 	Mandatory bool
 	// Resolved allows a group without servers: they come by SetServers.
 	Resolved bool
+	// Sticky gives servers the names that Group.Bind knows them by.
+	Sticky bool
 
 	Keepalive          int   // idle connections a shard keeps; 0: none
 	KeepaliveRequests  int   // requests on one connection
@@ -77,6 +79,7 @@ type Group struct {
 	balance   Balance
 	timed     bool // answers are timed: least_time
 	mandatory bool // GroupSpec.Mandatory
+	sticky    bool // GroupSpec.Sticky
 	registry  *Registry
 	changing  sync.Mutex // held while the servers are replaced
 	watcher   func()     // told when they were
@@ -104,6 +107,7 @@ func NewGroup(reg *Registry, spec GroupSpec) (*Group, error) {
 		balance:            b,
 		timed:              (b.Method == LeastTime || b.Method == RandomTwo) && b.By != ByConns,
 		mandatory:          spec.Mandatory,
+		sticky:             spec.Sticky,
 		registry:           reg,
 	}
 	g.servers.Store(g.newServers(spec.Servers, nil))
@@ -158,6 +162,8 @@ func (s *ServerSpec) validate() error {
 		return errors.New("negative fail_timeout or slow_start")
 	case s.MaxConns < 0:
 		return errors.New("negative max_conns")
+	case len(s.Route) > SIDMax:
+		return fmt.Errorf("route=%s is longer than %d bytes", s.Route, SIDMax)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 	"holdfast/test/proc"
 )
 
-// logs waits until a log of the proxy satisfies check.
+// untilLog waits until a log of the proxy satisfies check.
 func untilLog(t *testing.T, p *proc.Proxy, name string, check func(text string) bool) string {
 	t.Helper()
 	var text string
