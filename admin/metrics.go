@@ -127,7 +127,7 @@ var processMetrics = []process{
 }
 
 var labelled = []metric{
-	metricLimits, metricLimitKeys,
+	metricLimits, metricLimitKeys, metricMirrors,
 	metricBuild, metricSessions, metricUpgrades, metricHandshakes,
 	metricHandshakesActive, metricHandshakesQueued, metricResponses, metricSessionCloses, metricTunnelCloses,
 	metricTunnelBytes, metricHTTPBytes, metricShardTunnels, metricShardAccepted, metricLoopTurns, metricLoopWakes,
@@ -170,6 +170,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		e.send(metricLogDropped, float64(n), name)
 	}
 	e.limits(info.Limits)
+	e.sticky(info.Sticky)
+	e.mirrors(&info.Mirrors)
 	for i := range processMetrics {
 		e.send(processMetrics[i].metric, processMetrics[i].value(c.server, &info))
 	}
@@ -237,6 +239,7 @@ func (e emitter) peers(peers []PeerInfo) {
 		e.send(metricPeerRequests, float64(p.Requests), p.Group, p.Name)
 		e.send(metricPeerFails, float64(p.Fails), p.Group, p.Name)
 		e.send(metricPeerAvailable, oneIf(p.Available), p.Group, p.Name)
+		e.health(&p)
 	}
 }
 

@@ -29,9 +29,12 @@ type Info struct {
 	// wait for their turn.
 	HandshakesActive, HandshakesQueued int
 	Resolver                           ResolverInfo
-	StateNames                         []string    // by state number, for observe.Counters.Sessions
-	Peers                              []PeerInfo  // of all groups, and removed ones that still have tunnels
-	Limits                             []LimitInfo // the zones of limit_req and limit_conn
+	Reload                             ReloadInfo
+	Mirrors                            MirrorInfo
+	StateNames                         []string     // by state number, for observe.Counters.Sessions
+	Peers                              []PeerInfo   // of all groups, and removed ones that still have tunnels
+	Sticky                             []StickyInfo // the upstreams with sticky
+	Limits                             []LimitInfo  // the zones of limit_req and limit_conn
 }
 
 // PeerInfo is one upstream peer.
@@ -42,5 +45,6 @@ type PeerInfo struct {
 	Connections int64
 	Requests    uint64
 	Fails       uint64
-	Available   bool // may be picked now
+	Available   bool        // may be picked now
+	Health      *HealthInfo // nil where no health check looks at it
 }

@@ -27,8 +27,11 @@ type status struct {
 	Shards    []numbers         `json:"shards"`
 	Upstreams []upstreamStatus  `json:"upstreams"`
 	Limits    []limitStatus     `json:"limits"`
+	Sticky    []StickyInfo      `json:"sticky"`
+	Mirrors   map[string]uint64 `json:"mirrors"`
 	Memory    memory            `json:"memory"`
 	Resolver  ResolverInfo      `json:"resolver"`
+	Reload    ReloadInfo        `json:"configuration"`
 }
 
 // numbers are one shard's counters, or the sum of all.
@@ -78,6 +81,8 @@ type upstreamStatus struct {
 	Requests    uint64 `json:"requests"`
 	Fails       uint64 `json:"fails"`
 	Available   bool   `json:"available"`
+	// Health is absent where no health check looks at the peer.
+	Health *HealthInfo `json:"health,omitempty"`
 }
 
 func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request) {
@@ -100,7 +105,10 @@ func (s *Server) status() *status {
 		Upstreams: make([]upstreamStatus, len(info.Peers)),
 		Memory:    s.memory.read(),
 		Resolver:  info.Resolver,
+		Reload:    info.Reload,
 		Limits:    limitsOf(info.Limits),
+		Sticky:    append([]StickyInfo{}, info.Sticky...),
+		Mirrors:   info.Mirrors.results(),
 	}
 	if info.Draining {
 		result.State = "draining"

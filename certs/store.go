@@ -31,11 +31,13 @@ type Store struct {
 	stamps  map[string]stamp
 	made    *ticketKeys            // of the process
 	byFiles map[string]*ticketKeys // of key files
+	lastID  uint32                 // of Clients
 	timeout time.Duration          // the longest of all servers
 }
 
 // item is a Server or Client with what is remembered about its files.
 type item struct {
+	owner any // the Server or Client
 	files []File
 	load  func() []*FileError
 	// said is the last failure that was logged; empty after a success.
@@ -76,7 +78,7 @@ func (st *Store) Server(spec ServerSpec) (*Server, []*FileError) {
 	if spec.Tickets {
 		s.keys = st.ticketKeys(&spec)
 	}
-	if errs := st.add(s.files(), s.load); errs != nil {
+	if errs := st.add(s, s.files(), s.load); errs != nil {
 		return nil, errs
 	}
 	st.servers[key] = s
@@ -109,11 +111,12 @@ func (st *Store) Client(spec ClientSpec) (*Client, []*FileError) {
 	if c := st.clients[key]; c != nil {
 		return c, nil
 	}
-	c := &Client{ID: uint32(len(st.clients)) + 1, spec: spec, now: st.opt.Now}
+	st.lastID++
+	c := &Client{ID: st.lastID, spec: spec, now: st.opt.Now}
 	if spec.SessionReuse {
 		c.sessions = tls.NewLRUClientSessionCache(sessionsMax)
 	}
-	if errs := st.add(c.files(), c.load); errs != nil {
+	if errs := st.add(c, c.files(), c.load); errs != nil {
 		return nil, errs
 	}
 	st.clients[key] = c
@@ -121,14 +124,14 @@ func (st *Store) Client(spec ClientSpec) (*Client, []*FileError) {
 }
 
 // add loads for the first time and remembers what the files were then.
-func (st *Store) add(files []File, load func() []*FileError) []*FileError {
+func (st *Store) add(owner any, files []File, load func() []*FileError) []*FileError {
 	for _, f := range files {
 		st.stamps[f.Path] = stampOf(f.Path)
 	}
 	if errs := load(); errs != nil {
 		return errs
 	}
-	st.items = append(st.items, &item{files: files, load: load})
+	st.items = append(st.items, &item{owner: owner, files: files, load: load})
 	return nil
 }
 

@@ -82,7 +82,11 @@ func (l *level) prefix(n *node, text string) (netip.Prefix, bool) {
 	}
 	prefix, err := netip.ParsePrefix(text)
 	if err != nil || strings.Contains(text, "%") {
-		l.invalid(n, text, "write an address, a network such as 10.0.0.0/8, unix: or all")
+		hint := "write an address, a network such as 10.0.0.0/8, unix: or all"
+		if n.name == "set_real_ip_from" {
+			hint = "write an address, a network such as 10.0.0.0/8, or unix:"
+		}
+		l.invalid(n, text, hint)
 		return netip.Prefix{}, false
 	}
 	if masked := prefix.Masked(); masked != prefix {

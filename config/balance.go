@@ -177,10 +177,16 @@ func readZone(l *level, n *node) {
 // httpOnly are the parameters of server that stream does not have.
 var httpOnly = []string{"drain", "route"}
 
+// serverWords are the parameters of server, as one writes them.
+var serverWords = []string{
+	"weight=", "max_conns=", "max_fails=", "fail_timeout=", "slow_start=", "backup", "down", "drain", "resolve", "route=",
+	"service=",
+}
+
 // upstreamParameter reads one parameter of server.
 func (l *level) upstreamParameter(s *UpstreamServer, n *node, arg string) (ok bool) {
 	name, value, hasValue := strings.Cut(arg, "=")
-	hint := "write weight=, max_conns=, max_fails=, fail_timeout=, slow_start=, backup, down or resolve"
+	hint := suggest(name, serverWords, "write "+strings.Join(serverWords, ", "))
 	switch {
 	case arg == "backup" && l.upstream.Balance.hashes():
 		l.add(Error, n.Position, "remove it, or the method at "+l.upstream.Balance.Position.String(),
@@ -237,8 +243,8 @@ func (s *UpstreamServer) value(name, value, hint string) (string, bool) {
 		hint = "write a time in seconds such as 30s"
 		s.SlowStart, ok = parseSeconds(value)
 	case "route":
-		hint = "write what cookies and URLs call the server"
-		s.Route, ok = value, value != ""
+		hint = "write what cookies and URLs call the server: up to 32 letters and digits"
+		s.Route, ok = value, validRoute(value)
 	case "service":
 		hint = "write the name of a service, such as http"
 		s.Service, ok = value, value != ""

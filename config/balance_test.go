@@ -104,12 +104,11 @@ nginx.conf:4: error: invalid parameter "weight="; write a number from 1 to 10485
 			"server 127.0.0.1:4 id=7;\nserver 127.0.0.1:5 quick;\nserver 127.0.0.1:6 drain=1;", `
 nginx.conf:2: error: invalid parameter "max_conns=many"; write a number; 0 means no limit
 nginx.conf:3: error: invalid parameter "slow_start=10ms"; write a time in seconds such as 30s
-nginx.conf:4: error: invalid parameter "route="; write what cookies and URLs call the server
+nginx.conf:4: error: invalid parameter "route="; write what cookies and URLs call the server: up to 32 letters and digits
 nginx.conf:5: error: "id" of "server" is not supported; it is not in this version; remove it
 nginx.conf:6: error: invalid parameter "quick"; write weight=, max_conns=, max_fails=, fail_timeout=, slow_start=, ` +
-			`backup, down or resolve
-nginx.conf:7: error: invalid parameter "drain=1"; write weight=, max_conns=, max_fails=, fail_timeout=, slow_start=, ` +
-			`backup, down or resolve`},
+			`backup, down, drain, resolve, route=, service=
+nginx.conf:7: error: invalid parameter "drain=1"; did you mean drain?`},
 		{"service", "server a.test service=http;\nserver a.test:80 service=http resolve;\nserver a.test service= resolve;", `
 nginx.conf:2: error: service upstream "a.test" requires "resolve" parameter; write resolve behind it
 nginx.conf:3: error: a service has no port of its own: in upstream "a.test:80"; write an address such as ` +

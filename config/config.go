@@ -282,6 +282,8 @@ type Location struct {
 	TryFiles *TryFiles
 	// Except is for requests with other methods than it names; nil without limit_except.
 	Except *Except
+	// HealthCheck is nil without health_check.
+	HealthCheck *HealthCheck
 	// Internal answers 404 to requests that do not come from inside: from error_page,
 	// try_files or index.
 	Internal bool

@@ -29,9 +29,9 @@ func refusedDirectives() []Directive {
 			charset_map charset_types override_charset source_charset`},
 		{ctxAll, hintHeaders, `userid userid_domain userid_expires userid_name userid_path`},
 		{ctxAll, hintAccess, `auth_delay auth_jwt`},
-		{ctxAll, "use map", `geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive`},
+		{ctxAll, "use geo with the networks, or a field that the network before holdfast adds", `geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive`},
 		{ctxAll, hintLater, `addition_types add_after_body add_before_body
-			gunzip gunzip_buffers mirror mirror_request_body post_action slice ssi sub_filter sub_filter_once
+			gunzip gunzip_buffers post_action slice ssi sub_filter sub_filter_once
 			sub_filter_types`},
 		{ctxAll, "use admin in the main context, and its /metrics and /status", `status_zone`},
 		{ctxAll, hintLater, `proxy_allow_upstream proxy_cache_purge
@@ -41,9 +41,8 @@ func refusedDirectives() []Directive {
 			memcached_pass scgi_param scgi_pass uwsgi_param uwsgi_pass`},
 		{CtxUpstream, "requests do not wait for a server; remove it, and write a larger max_conns", `queue`},
 		{CtxUpstream, "connections to an upstream are not bound to clients; remove it", `ntlm`},
-		{CtxUpstream, "use hash with consistent on a cookie, as in: hash $cookie_name consistent;", `sticky
-			sticky_cookie_insert`},
-		{CtxUpstream | CtxStreamUpstream, hintLater, `health_check match state`},
+		{CtxUpstream, "write: sticky cookie NAME;", `sticky_cookie_insert`},
+		{CtxUpstream | CtxStreamUpstream, hintLater, `state`},
 		{sslPlaces, "write ssl behind the address in listen: listen 443 ssl;", `ssl`},
 		{sslPlaces | proxySSLPlaces, "secrets are not written down; remove it", `proxy_ssl_key_log ssl_key_log`},
 		{sslPlaces, "clients get HTTP/1.1, and stream takes what they ask for; remove it", `ssl_alpn`},

@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,6 +24,19 @@ func FuzzConfig(f *testing.F) {
 		}
 	}
 	f.Add("http { server { listen 1; tunnel_pass; tunnel_allow_ports 1-5 all; tunnel_allow_hosts .a ~b; resolver 127.0.0.1 valid=5s; } }")
+	for _, pattern := range []string{badFolder + "/*.conf", "testdata/idioms/*.conf"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			f.Fatal(pattern, err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(string(text))
+		}
+	}
 	f.Add("include a; include *; events { worker_connections 1; }")
 	f.Fuzz(func(t *testing.T, text string) {
 		opt := hermetic(map[string]string{"/a": "pid x; include b;", "/b": "http { include a; server { listen 1-3; } }"})

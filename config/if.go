@@ -164,6 +164,16 @@ func (l *level) variableCondition(n *node, args []string) (c Condition, ok bool)
 }
 
 func (l *level) badCondition(n *node, what string) bool {
+	for _, arg := range n.args {
+		if arg == "&&" || arg == "||" || arg == "and" || arg == "or" {
+			l.add(Error, n.Position, "write one condition; a map or set can join several", "%q in condition", arg)
+			return false
+		}
+	}
+	if last := n.args[len(n.args)-1]; !strings.HasSuffix(last, ")") && strings.HasPrefix(n.args[0], "(") {
+		l.add(Error, n.Position, `write ")" behind it`, "condition without an end: %q", last)
+		return false
+	}
 	l.add(Error, n.Position, hintCondition, "invalid condition %q", what)
 	return false
 }

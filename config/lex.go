@@ -24,6 +24,8 @@ type node struct {
 	block   []*node
 	isBlock bool
 	order   int // among the statements of its block
+	// suspect is an argument that stands first in its line and is a directive, "" without one.
+	suspect string
 }
 
 // parser turns files into statements. Tokens come from crossplane's lexer; the
@@ -36,12 +38,37 @@ type parser struct {
 	stack []string
 }
 
+const byteOrderMark = "\ufeff"
+
+// The lexer takes for a blank what Unicode takes for one. nginx does not, and what looks like a
+// blank and is none has to be shown: so these are other characters while the lexer runs.
+var (
+	otherSpaces = []string{
+		"\v", "\f", "\u0085", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
+		"\u2007", "\u2008", "\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000",
+	}
+	hideSpaces = strings.NewReplacer(hidden(0, 1)...)
+	showSpaces = strings.NewReplacer(hidden(1, 0)...)
+)
+
+// hidden are the pairs of a replacer: each of otherSpaces and a character for private use.
+func hidden(from, to int) []string {
+	var pairs []string
+	for i, space := range otherSpaces {
+		pair := [2]string{space, string(rune(0xf8d0 + i))}
+		pairs = append(pairs, pair[from], pair[to])
+	}
+	return pairs
+}
+
 // stream is what is left of one file's tokens.
 type stream struct {
 	file   string
 	tokens []crossplane.NgxToken
 	// end is the line of the end of the file.
 	end int
+	// text is the whole file.
+	text string
 }
 
 // text parses the text of one file, and with it everything that it includes.
@@ -55,10 +82,15 @@ func (p *parser) text(name, text string) []*node {
 	if nodes, ok := p.plain(name, text); ok {
 		return nodes
 	}
-	s := &stream{file: name, end: strings.Count(text, "\n") + 1}
+	if marked := strings.TrimPrefix(text, byteOrderMark); marked != text {
+		p.add(Error, Position{name, 1}, "save the file as UTF-8 without one", "the file begins with a byte order mark")
+		text = marked
+	}
+	s := &stream{file: name, end: strings.Count(text, "\n") + 1, text: text}
 	badText := !utf8.ValidString(text)
 	// The channel is always drained: crossplane's goroutine ends only then.
-	for t := range crossplane.Lex(strings.NewReader(text)) {
+	for t := range crossplane.Lex(strings.NewReader(hideSpaces.Replace(text))) {
+		t.Value = showSpaces.Replace(t.Value)
 		if t.Error == nil && !t.IsQuoted && strings.HasPrefix(t.Value, "#") {
 			continue
 		}
@@ -85,7 +117,11 @@ func (p *parser) block(s *stream, depth int) []*node {
 			s.tokens = s.tokens[1:]
 			return nodes
 		case t.Value == ";" || t.Value == "{":
-			p.syntax(Position{s.file, t.Line}, "", "unexpected %q", t.Value)
+			hint := "remove it"
+			if t.Value == "{" {
+				hint = "write the name of the block before it"
+			}
+			p.syntax(Position{s.file, t.Line}, hint, "unexpected %q", t.Value)
 			return nodes
 		}
 		n := p.statement(s, depth)
@@ -109,8 +145,13 @@ func (p *parser) statement(s *stream, depth int) *node {
 		p.syntax(n.Position, "", "the configuration is nested too deeply or has too many statements")
 		return nil
 	}
+	line := n.Line
 	for s.tokens = s.tokens[1:]; len(s.tokens) > 0; s.tokens = s.tokens[1:] {
 		t := s.tokens[0]
+		if t.Line > line && n.suspect == "" && !t.IsQuoted && p.index[t.Value] != nil {
+			n.suspect = t.Value
+		}
+		line = t.Line
 		switch {
 		case t.Error != nil:
 			p.lexError(s, t)
@@ -131,7 +172,7 @@ func (p *parser) statement(s *stream, depth int) *node {
 		}
 		n.args = append(n.args, unescape(t.Value))
 	}
-	p.syntax(Position{s.file, s.end}, "a quote or a block may be open since an earlier line",
+	p.syntax(Position{s.file, s.end}, unclosed(s.text),
 		`unexpected end of file, expecting ";" or "}"`)
 	return nil
 }
@@ -152,7 +193,16 @@ func (p *parser) lexError(s *stream, t crossplane.NgxToken) {
 			line = min(*perr.Line, s.end)
 		}
 	}
-	p.syntax(Position{s.file, line}, "", "%s", what)
+	hint := ""
+	switch {
+	case strings.Contains(what, "end of file"):
+		hint = unclosed(s.text)
+	case what == `unexpected "}"`:
+		hint = "remove it: all blocks are closed already"
+	case what == `unexpected ";"`:
+		hint = "remove it"
+	}
+	p.syntax(Position{s.file, line}, hint, "%s", what)
 }
 
 // include returns the statements of the files that an include names.

@@ -95,6 +95,16 @@ type limitUse struct {
 	stream bool
 }
 
+// limitConnZones are the names of the zones of limit_conn in one context.
+func (l *loader) limitConnZones(stream bool) (names []string) {
+	for _, z := range l.cfg.LimitZones {
+		if z.Stream == stream {
+			names = append(names, z.Name)
+		}
+	}
+	return names
+}
+
 // checkLimits reports limits whose zone nobody defines.
 func (l *loader) checkLimits() {
 	for _, use := range l.limitConns {
@@ -106,14 +116,19 @@ func (l *loader) checkLimits() {
 			if use.stream {
 				where = "stream"
 			}
-			l.add(Error, use.Position, "define it in "+where+": limit_conn_zone $binary_remote_addr zone="+use.Zone+":10m;",
+			hint := "define it in " + where + ": limit_conn_zone $binary_remote_addr zone=" + use.Zone + ":10m;"
+			l.add(Error, use.Position, suggest(use.Zone, l.limitConnZones(use.stream), hint),
 				"unknown \"limit_conn\" zone %q", use.Zone)
 		}
 	}
 	for _, use := range l.limitReqs {
 		if !slices.ContainsFunc(l.cfg.LimitReqZones, func(z *LimitReqZone) bool { return z.Name == use.Zone }) {
-			l.add(Error, use.Position,
-				"define it in http: limit_req_zone $binary_remote_addr zone="+use.Zone+":10m rate=10r/s;",
+			hint := "define it in http: limit_req_zone $binary_remote_addr zone=" + use.Zone + ":10m rate=10r/s;"
+			var names []string
+			for _, z := range l.cfg.LimitReqZones {
+				names = append(names, z.Name)
+			}
+			l.add(Error, use.Position, suggest(use.Zone, names, hint),
 				"unknown \"limit_req\" zone %q", use.Zone)
 		}
 	}

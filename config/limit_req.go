@@ -116,6 +116,11 @@ func (l *level) newZone(n *node, name string) bool {
 			at = z.Position
 		}
 	}
+	for _, u := range l.http.blocks {
+		if u.Sticky != nil && u.Sticky.Zone == name {
+			at = u.Sticky.Position
+		}
+	}
 	if at == (Position{}) {
 		return true
 	}

@@ -144,7 +144,8 @@ func (l *level) listenParameter(ln *listen, n *node, arg string) bool {
 	}
 	parameter, known := listenParameters[name]
 	if !known || hasValue != parameter.hasValue {
-		l.add(Error, n.Position, "", "invalid parameter %q in \"listen\" directive", arg)
+		l.add(Error, n.Position, suggest(name, listenWords, "write "+strings.Join(listenWords, ", ")),
+			"invalid parameter %q in \"listen\" directive", arg)
 		return false
 	}
 	if !parameter.read(&ln.options, value) {
@@ -162,6 +163,12 @@ var listenRefused = map[string]string{
 	"accept_filter": "it exists on FreeBSD only; write deferred",
 	"multipath":     "remove it",
 	"protocol":      "remove it",
+}
+
+// listenWords are all parameters, as one writes them.
+var listenWords = []string{
+	"default_server", "ssl", "proxy_protocol", "bind", "reuseport", "deferred", "shared", "backlog=", "fastopen=", "rcvbuf=",
+	"sndbuf=", "ipv6only=", "so_keepalive=",
 }
 
 type listenParam struct {

@@ -9,6 +9,7 @@ func readLocation(l *level, n *node) {
 	}
 	inner := l.inner(CtxLocation)
 	inner.location = loc
+	inner.place = strings.TrimSpace(l.place + " location " + strings.Join(n.args, " "))
 	inner.walk(n.block)
 	l.checkContent(loc)
 	loc.Settings, loc.Rewrite = inner.settled(), inner.rewrites()
@@ -120,7 +121,11 @@ func readReturn(l *level, n *node) {
 		r.Code, r.URL = 302, n.args[0]
 	default:
 		l.refused = true
-		l.add(Error, n.Position, "write: return CODE;, return CODE TEXT; or return URL;",
+		hint := "write: return CODE;, return CODE TEXT; or return URL;"
+		if strings.HasPrefix(n.args[0], "/") {
+			hint = "write: return 302 " + n.args[0] + ";"
+		}
+		l.add(Error, n.Position, hint,
 			"invalid return code %q", n.args[0])
 		return
 	}

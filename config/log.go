@@ -126,7 +126,12 @@ func readAccessLog(l *level, n *node) {
 	log := AccessLog{Position: n.Position, LogTarget: target, Format: l.formats["combined"]}
 	if len(n.args) > 1 {
 		if log.Format = l.formats[n.args[1]]; log.Format == nil {
-			l.add(Error, n.Position, "define it with log_format in http", "unknown log format %q", n.args[1])
+			where := "http"
+			if l.scope == &l.stream {
+				where = "stream"
+			}
+			hint := suggestKey(n.args[1], l.formats, "define it with log_format in "+where)
+			l.add(Error, n.Position, hint, "unknown log format %q", n.args[1])
 			return
 		}
 		if !l.logParameters(n, &log, n.args[2:]) {

@@ -13,7 +13,7 @@ func readMap(l *level, n *node) {
 		return
 	}
 	l.text(m.Position, n.name, m.Source)
-	seen := map[string]bool{}
+	seen := map[string]Position{}
 	for _, line := range n.block {
 		l.mapLine(m, line, seen)
 	}
@@ -21,7 +21,7 @@ func readMap(l *level, n *node) {
 }
 
 // mapLine reads one line: a parameter of the map, or a pattern and its value.
-func (l *level) mapLine(m *Map, line *node, seen map[string]bool) {
+func (l *level) mapLine(m *Map, line *node, seen map[string]Position) {
 	switch {
 	case line.isBlock:
 		l.add(Error, line.Position, "write: PATTERN VALUE;", `unexpected "{"`)
@@ -40,10 +40,10 @@ func (l *level) mapLine(m *Map, line *node, seen map[string]bool) {
 	l.text(line.Position, "map", e.Value)
 	switch {
 	case line.name == "default":
-		if seen["default"] {
-			l.add(Error, line.Position, "remove one", "duplicate default map parameter")
+		if first, again := seen["default"]; again {
+			l.add(Error, line.Position, "remove one; the first is at "+first.String(), "duplicate default map parameter")
 		}
-		seen["default"] = true
+		seen["default"] = line.Position
 		m.Default = e.Value
 		return
 	case strings.HasPrefix(e.Pattern, "~"):
@@ -59,11 +59,11 @@ func (l *level) mapLine(m *Map, line *node, seen map[string]bool) {
 	default:
 		e.Pattern = strings.TrimPrefix(e.Pattern, `\`)
 		key := "=" + strings.ToLower(e.Pattern)
-		if seen[key] {
-			l.add(Error, line.Position, "remove one", "conflicting parameter %q", e.Pattern)
+		if first, again := seen[key]; again {
+			l.add(Error, line.Position, "remove one; the first is at "+first.String(), "conflicting parameter %q", e.Pattern)
 			return
 		}
-		seen[key] = true
+		seen[key] = line.Position
 	}
 	m.Entries = append(m.Entries, e)
 }

@@ -62,7 +62,7 @@ type report struct {
 }
 
 func (r *report) add(sev Severity, at Position, hint, format string, args ...any) {
-	p := Problem{File: at.File, Line: at.Line, Severity: sev, Text: fmt.Sprintf(format, args...), Hint: hint}
+	p := Problem{File: at.File, Line: at.Line, Severity: sev, Text: fmt.Sprintf(format, short(args)...), Hint: hint}
 	if !r.known[p] {
 		r.known[p] = true
 		r.problems = append(r.problems, p)

@@ -16,7 +16,7 @@ func TestProblems(t *testing.T) {
 		{"unknown word", "worker_proceses 2;", `
 nginx.conf:1: error: unknown directive "worker_proceses"; did you mean worker_processes?`},
 		{"unknown word like nothing", "frobnicate on;", `
-nginx.conf:1: error: unknown directive "frobnicate"`},
+nginx.conf:1: error: unknown directive "frobnicate"; holdfast directives lists them all`},
 		{"wrong place", "listen 80;", `
 nginx.conf:1: error: "listen" directive is not allowed here; its place is: server, stream server`},
 		{"arguments", "pid;", `
@@ -36,14 +36,14 @@ nginx.conf:1: error: directive "pid" is not terminated by ";"; write: pid file;`
 		{"missing semicolon", "http {\n server {\n listen 80\n }\n}", `
 nginx.conf:4: error: unexpected "}"; end the statement before it with ";", or quote a pattern that has braces`},
 		{"missing brace", "http {\n server {\n listen 80;\n}\n", `
-nginx.conf:5: error: unexpected end of file, expecting "}"`},
+nginx.conf:5: error: unexpected end of file, expecting "}"; the block that begins in line 1 has no "}"`},
 		{"extra brace", "http { }\n}\n", `
-nginx.conf:2: error: unexpected "}"`},
+nginx.conf:2: error: unexpected "}"; remove it: all blocks are closed already`},
 		{"extra semicolon", "pid a;;", `
-nginx.conf:1: error: unexpected ";"`},
+nginx.conf:1: error: unexpected ";"; remove it`},
 		{"open quote", `pid "a;`, `
 nginx.conf:1: error: unexpected end of file, expecting ";" or "}"; ` +
-			`a quote or a block may be open since an earlier line`},
+			`the quote that begins in line 1 is not closed`},
 		{"no effect, said once", inHTTP("gzip on; tcp_nopush on;\nserver { listen 80; tcp_nopush off; return 204; }"), `
 nginx.conf:2: warning: "gzip" has no effect: responses pass as the upstream encoded them
 nginx.conf:2: warning: "tcp_nopush" has no effect: what is ready is written at once`},
@@ -159,7 +159,7 @@ nginx.conf:2: error: host not found in syslog server "x"; write server=ADDRESS[:
 nginx.conf:3: error: variables in the path of "error_log" are not supported; write a path without variables; ` +
 			`if= chooses what a file gets`},
 		{"map", inHTTP("map $host $a { x 1;\nX 2;\ny; }\nmap $host b { }"), `
-nginx.conf:3: error: conflicting parameter "X"; remove one
+nginx.conf:3: error: conflicting parameter "X"; remove one; the first is at /etc/h/nginx.conf:2
 nginx.conf:4: error: invalid number of the map parameters; write: PATTERN VALUE;
 nginx.conf:5: error: invalid variable name "b"; write: map SOURCE $NAME { ... }`},
 		{"missing include", "include mime.typs;", `
@@ -199,7 +199,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	_, problems := config.Load("/etc/h/nginx.conf", opt)
 	want := `nginx.conf:4: error: invalid value "x" in "keepalive_timeout" directive; ` +
 		`write a time such as 60s, 1m30s or 500ms
-nginx.conf:6: error: unknown directive "wrong"
+nginx.conf:6: error: unknown directive "wrong"; holdfast directives lists them all
 main.conf:1: error: invalid value "zero" in "worker_processes" directive; write a number from 1 to 1024, or "auto"
 sites/a.conf:1: error: unknown directive "proxy_pas"; did you mean proxy_pass?
 sites/b.conf:2: error: invalid port in "99999" of the "listen" directive; ` +

@@ -21,7 +21,7 @@ func readProxyPass(l *level, n *node) {
 	scheme, rest, _ := strings.Cut(pass.Text, "://")
 	pass.TLS = strings.EqualFold(scheme, "https")
 	if !pass.TLS && !strings.EqualFold(scheme, "http") || rest == "" && !strings.HasSuffix(pass.Text, "://") {
-		l.add(Error, n.Position, "write: proxy_pass http://ADDRESS;", "invalid URL prefix in %q", pass.Text)
+		l.add(Error, n.Position, hintScheme(scheme, rest), "invalid URL prefix in %q", pass.Text)
 		return
 	}
 	authority := l.splitProxyURL(pass, n, rest)
@@ -35,6 +35,19 @@ func readProxyPass(l *level, n *node) {
 	if authority != "" {
 		l.proxyUpstream(pass, n, authority)
 	}
+}
+
+// hintScheme says what to write for the URL of a proxy_pass that begins with another scheme, or none.
+func hintScheme(scheme, rest string) string {
+	switch {
+	case rest == "":
+		return "write: proxy_pass http://" + scheme + ";"
+	case strings.EqualFold(scheme, "ws"):
+		return "WebSockets go through http, too; write: proxy_pass http://" + rest + ";"
+	case strings.EqualFold(scheme, "wss"):
+		return "WebSockets go through https, too; write: proxy_pass https://" + rest + ";"
+	}
+	return "write: proxy_pass http://ADDRESS;"
 }
 
 // splitProxyURL sets the URI of pass and returns the authority, or "" after an error.
@@ -91,7 +104,8 @@ func (l *level) proxyUpstream(pass *ProxyPass, n *node, authority string) {
 	addrs, fault := l.upstreamAddrs(authority)
 	if fault != "" {
 		if !l.brokenAny || fault != hostNotFound {
-			l.add(Error, n.Position, "write an address, or the name of an upstream block", "%s in upstream %q", fault, authority)
+			l.add(Error, n.Position, l.suggestUpstream(host,
+				"write an address, or the name of an upstream block"), "%s in upstream %q", fault, authority)
 		}
 		return
 	}

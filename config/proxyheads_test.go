@@ -23,7 +23,7 @@ func TestProxyHeadProblems(t *testing.T) {
 			`write it behind proxy_pass, or leave it out`},
 		{"proxy_redirect off;proxy_redirect a b;", `"proxy_redirect" directive is duplicate; remove one; the first is at x:3`},
 		{"proxy_redirect a b;proxy_redirect off;", `"proxy_redirect" directive is duplicate; remove one; the first is at x:3`},
-		{"proxy_redirect ~( b;", `regex "(": missing closing ): ` + "`(`" + `; see the syntax of RE2`},
+		{"proxy_redirect ~( b;", `regex "(": missing closing ); add the ")", or write "\(" for the character itself`},
 		{"proxy_redirect a $nope;", `proxy_redirect: unknown variable`},
 		{"proxy_redirect a b c;", `invalid number of arguments in "proxy_redirect" directive; ` +
 			`write: proxy_redirect default | off | redirect replacement;`},
@@ -31,7 +31,7 @@ func TestProxyHeadProblems(t *testing.T) {
 		{"proxy_cookie_domain a;", `invalid value "a" in "proxy_cookie_domain" directive; write off, or what to replace and by what`},
 		{"proxy_cookie_domain off;proxy_cookie_domain a b;", `"proxy_cookie_domain" directive is duplicate; remove one; the first is at x:3`},
 		{"proxy_cookie_path /a;", `invalid value "/a" in "proxy_cookie_path" directive; write off, or what to replace and by what`},
-		{"proxy_cookie_path ~*[ /b;", `regex "[": missing closing ]: ` + "`[`" + `; see the syntax of RE2`},
+		{"proxy_cookie_path ~*[ /b;", `regex "[": missing closing ]; add the "]", or write "\[" for the character itself`},
 		{"proxy_cookie_flags a;", `invalid value "a" in "proxy_cookie_flags" directive; write off, or the name of a cookie and its flags`},
 		{"proxy_cookie_flags a samesite;", `invalid value "samesite" in "proxy_cookie_flags" directive; ` + flags},
 		{"proxy_cookie_flags a secure;proxy_cookie_flags off;", `"proxy_cookie_flags" directive is duplicate; remove one; the first is at x:3`},

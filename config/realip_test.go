@@ -62,7 +62,7 @@ func TestRealIPProblems(t *testing.T) {
 	for conf, want := range map[string]string{
 		"set_real_ip_from 10.1.0.0/8;": `nginx.conf:2: warning: low address bits of 10.1.0.0/8 are meaningless`,
 		"set_real_ip_from 10.0.0.0/33;": `nginx.conf:2: error: invalid value "10.0.0.0/33" in "set_real_ip_from" directive; ` +
-			`write an address, a network such as 10.0.0.0/8, unix: or all`,
+			`write an address, a network such as 10.0.0.0/8, or unix:`,
 		"set_real_ip_from nowhere.invalid;": `nginx.conf:2: error: host not found in "nowhere.invalid" of the ` +
 			`"set_real_ip_from" directive; write an address, a network such as 10.0.0.0/8, or unix:`,
 		`real_ip_header "a b";`: `nginx.conf:2: error: invalid value "a b" in "real_ip_header" directive; ` +

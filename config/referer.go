@@ -55,9 +55,8 @@ func readReferers(l *level, n *node) {
 				l.invalid(n, arg, "write ~ and a regex")
 				continue
 			}
-			if pattern, ok := l.regex(n.Position, arg[1:], true); ok {
-				r.Regexps = append(r.Regexps, Text{Position: n.Position, Text: pattern})
-			}
+			pattern, _ := l.regex(n.Position, arg[1:], true)
+			r.Regexps = append(r.Regexps, Text{Position: n.Position, Text: pattern})
 		default:
 			l.refererName(n, r, arg)
 		}

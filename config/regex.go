@@ -1,7 +1,10 @@
 package config
 
 import (
+	"cmp"
+	"errors"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 )
@@ -29,6 +32,16 @@ var pcreOnly = []struct{ mark, what string }{
 	{"*+", "a possessive quantifier"},
 	{"?+", "a possessive quantifier"},
 	{"(?'", "a group named with quotes; (?<name>...) is supported"},
+}
+
+// regexHints say what to write instead of what package regexp refuses.
+var regexHints = map[syntax.ErrorCode]string{
+	syntax.ErrMissingParen:          `add the ")", or write "\(" for the character itself`,
+	syntax.ErrUnexpectedParen:       `add the "(", or write "\)" for the character itself`,
+	syntax.ErrMissingBracket:        `add the "]", or write "\[" for the character itself`,
+	syntax.ErrMissingRepeatArgument: `write what is repeated before it, as in ".*", or "\*" for the character itself`,
+	syntax.ErrTrailingBackslash:     `write "\\" for the character itself`,
+	syntax.ErrInvalidRepeatSize:     "write at most 1000 repetitions",
 }
 
 var backreference = regexp.MustCompile(`\\[1-9]`)
@@ -71,6 +84,13 @@ func (l *loader) regexError(at Position, pattern string, err error) {
 		l.add(Error, at, hint, "regex %q uses a backreference, which is not supported", pattern)
 		return
 	}
-	text := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
-	l.add(Error, at, "see the syntax of RE2", "regex %q: %s", pattern, text)
+	text, instead := err.Error(), ""
+	var fault *syntax.Error
+	if errors.As(err, &fault) {
+		text, instead = string(fault.Code), regexHints[fault.Code]
+		if part := strings.TrimPrefix(fault.Expr, "(?i)"); part != pattern {
+			text += ": " + part
+		}
+	}
+	l.add(Error, at, cmp.Or(instead, "see the syntax of RE2"), "regex %q: %s", pattern, text)
 }

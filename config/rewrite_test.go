@@ -122,7 +122,7 @@ func TestRewriteProblems(t *testing.T) {
 		`set $1 b;`:                   `error: invalid variable name "$1"; write: set $NAME VALUE;`,
 		`set $a-b c;`:                 `error: invalid variable name "$a-b"; write: set $NAME VALUE;`,
 		`if $a { }`:                   `error: invalid condition "$a"` + hint,
-		`if ($uri { }`:                `error: invalid condition "($uri"` + hint,
+		`if ($uri { }`:                `error: condition without an end: "($uri"; write ")" behind it`,
 		`if ($uri = ) { }`:            `error: invalid condition "$uri"` + hint,
 		`if ($uri = a b) { }`:         `error: invalid condition "$uri"` + hint,
 		`if ($uri == a) { }`:          `error: unexpected "==" in condition; write =, !=, ~, ~*, !~ or !~*`,

@@ -9,7 +9,7 @@ import (
 // clients.
 func ruleDirectives() []Directive {
 	return slices.Concat(accessDirectives(), geoDirectives(), splitDirectives(), refererDirectives(),
-		secureLinkDirectives(), authRequestDirectives())
+		secureLinkDirectives(), authRequestDirectives(), mirrorDirectives())
 }
 
 // defines enters the variable that a map, geo or split_clients defines. As in nginx, the last of

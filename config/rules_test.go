@@ -40,6 +40,7 @@ var ruleVerdicts = struct{ good, bad []string }{
 		`secure_link $arg_a; secure_link_md5 $uri; server { secure_link_secret y; location / { secure_link_secret x; } }`,
 		`server { secure_link_md5 a; location / { secure_link $arg_a,$arg_b; set $x $secure_link$secure_link_expires; } }`,
 		`auth_request /x; auth_request_set $a $uri; server { location / { auth_request off; auth_request_set $a b$a; } }`,
+		`mirror /a; mirror /b?c; mirror_request_body off; server { mirror off; location / { mirror /$x; mirror_request_body on; } }`,
 		`map $uri $x { volatile; hostnames; default a; "" b; } map $x $y { ~*^(?<n>a)(b) $n$2; }`,
 		`map $uri $x { "~^/a b" c; ~ d; \hostnames e; \volatile f; \include g; *.x h; }`,
 	},
@@ -70,6 +71,8 @@ var ruleVerdicts = struct{ good, bad []string }{
 		`server { location / { secure_link_secret x; secure_link_md5 a; } }`, `secure_link a; secure_link b;`,
 		`secure_link;`, `secure_link_md5 a b;`, `secure_link $nosuch;`,
 		`auth_request;`, `auth_request_set $a;`, `auth_request_set a b;`, `auth_request /a; auth_request /b;`,
+		`mirror;`, `mirror /a /b;`, `mirror off; mirror /a;`, `mirror /a; mirror off;`, `mirror off; mirror off;`,
+		`mirror_request_body yes;`, `mirror_request_body on; mirror_request_body on;`, `mirror_request_body;`,
 		`map $uri $x { a; }`, `map $uri $x { default a; default b; }`, `map $uri $x { a b c; }`, `map $uri $x { hostnames; a*b c; }`,
 		`map $uri $x { frob; }`, `map $uri $x { ~( a; }`, `map $uri x { }`, `map $uri $x { a b; A c; }`, `map $nosuch $x { }`,
 	},
@@ -145,21 +148,26 @@ nginx.conf:7: warning: no address range "1.1.1.1-2.2.2.2" to delete; write the r
 nginx.conf:9: warning: duplicate default geo range value: "b", old value: "a"; remove one`,
 		inHTTP("split_clients $uri x {\n}\nsplit_clients $uri $y {\n5 a;\n0.001% a;\n5%;\n60% a;\n50% b;\n}\nmap $uri $Y { }"): `
 nginx.conf:2: error: invalid variable name "x"; write: split_clients SOURCE $NAME { ... }
-nginx.conf:5: error: invalid percent value "5"; write: PERCENT% VALUE;, or * VALUE; for the rest
-nginx.conf:6: error: invalid percent value "0.001%"; write: PERCENT% VALUE;, or * VALUE; for the rest
-nginx.conf:7: error: invalid number of parameters in "5%"; write: PERCENT% VALUE;, or * VALUE; for the rest
+nginx.conf:5: error: invalid percent value "5"; write: PERCENT% VALUE; with two decimals at most, or * VALUE; for the rest
+nginx.conf:6: error: invalid percent value "0.001%"; write: PERCENT% VALUE; with two decimals at most, or * VALUE; for the rest
+nginx.conf:7: error: invalid number of parameters in "5%"; write: PERCENT% VALUE; with two decimals at most, or * VALUE; for the rest
 nginx.conf:9: error: percent total is greater than 100%; write shares that add up to 100% at most, and * last
 nginx.conf:11: warning: this map replaces an earlier one of "$Y"; choose another name`,
 		inServer("valid_referers http://x.test ~ a*b ~(;\nvalid_referers y.test y.test;\nlocation / {\nvalid_referers none;\n}"): `
 nginx.conf:3: warning: "http://x.test" matches no referer; write it without http://
 nginx.conf:3: error: invalid value "~" in "valid_referers" directive; write ~ and a regex
 nginx.conf:3: error: invalid hostname or wildcard "a*b"; write a name or a mask; a * may only be the whole first or the whole last label
-nginx.conf:3: error: regex "(": missing closing ): ` + "`(?i)(`" + `; see the syntax of RE2
+nginx.conf:3: error: regex "(": missing closing ); add the ")", or write "\(" for the character itself
 nginx.conf:4: error: conflicting parameter "y.test"; remove one
 nginx.conf:6: error: the "none" or "blocked" referers are specified in the "valid_referers" directive without any valid referer; write a name, too`,
 		inHTTP("auth_request nowhere;\nauth_request_set x y;"): `
 nginx.conf:2: error: invalid value "nowhere" in "auth_request" directive; write a path that begins with /, or off
 nginx.conf:3: error: invalid variable name "x"; write: auth_request_set $NAME VALUE;`,
+		inHTTP("mirror nowhere;\nserver {\nmirror /a;\nmirror off;\nlocation / {\nmirror off;\nmirror /b;\nmirror_request_body no;\n}\n}"): `
+nginx.conf:2: error: invalid value "nowhere" in "mirror" directive; write a path that begins with /, or off
+nginx.conf:5: error: "mirror" directive is duplicate; write mirror off, or the paths
+nginx.conf:8: error: "mirror" directive is duplicate; write mirror off, or the paths
+nginx.conf:9: error: invalid value "no" in "mirror_request_body" directive; write on or off`,
 		inServer("location / {\nsecure_link_secret a;\nsecure_link b;\n}"): `
 nginx.conf:5: error: "secure_link_secret" cannot be mixed with "secure_link" and "secure_link_md5"; remove one of the two`,
 	} {

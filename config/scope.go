@@ -11,6 +11,7 @@ type scope struct {
 	upstreams  map[string]*Upstream // by lower-case name
 	blocks     []*Upstream          // in file order
 	implicit   []*Upstream
+	matches    map[string]*Match // by name; nil while there is none
 	captures   map[string]bool
 	sets       map[string]bool // the variables of set directives
 	texts      []textUse

@@ -111,13 +111,16 @@ type Settings struct {
 	// SatisfyAny lets a client in that one check admits (satisfy any).
 	SatisfyAny  bool
 	AuthRequest AuthRequestSettings
+	Mirror      MirrorSettings
 	// Referers is nil without valid_referers.
 	Referers   *Referers
 	SecureLink SecureLink
 	Stream     StreamSettings
 	Tunnel     TunnelSettings
-	Resolver   ResolverSettings
-	RealIP     RealIPSettings
+	// TunnelLimits hold for tunnels of every kind.
+	TunnelLimits TunnelLimits
+	Resolver     ResolverSettings
+	RealIP       RealIPSettings
 	// ProxyProtocolTimeout bounds the wait for the header of the PROXY protocol.
 	ProxyProtocolTimeout time.Duration
 }
@@ -243,11 +246,13 @@ func defaultSettings() Settings {
 		DefaultType:              "text/plain",
 		Redirects:                RedirectSettings{Absolute: true, Port: true},
 		Chunked:                  true,
+		Mirror:                   MirrorSettings{Body: true},
 		TunnelSendTimeout:        240 * time.Second,
 		Files:                    defaultFileSettings(),
 		Limits:                   defaultLimitSettings(),
 		Stream:                   defaultStreamSettings(),
 		Tunnel:                   defaultTunnelSettings(),
+		TunnelLimits:             defaultTunnelLimits(),
 		Resolver:                 defaultResolverSettings(),
 		Proxy: ProxySettings{
 			HTTPMinor:        1,

@@ -51,7 +51,7 @@ func readSplit(l *level, n *node) {
 }
 
 func (l *level) splitLine(line *node) (share SplitShare, ok bool) {
-	const write = "write: PERCENT% VALUE;, or * VALUE; for the rest"
+	const write = "write: PERCENT% VALUE; with two decimals at most, or * VALUE; for the rest"
 	if line.isBlock || len(line.args) != 1 {
 		l.add(Error, line.Position, write, "invalid number of parameters in %q", line.name)
 		return share, false

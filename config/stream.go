@@ -28,6 +28,8 @@ type StreamServer struct {
 	ProxyPass *ProxyPass
 	// Return is sent and the connection closed; nil if not written.
 	Return *Text
+	// HealthCheck is nil without health_check.
+	HealthCheck *HealthCheck
 	// Sets are the set directives, in file order.
 	Sets []SetVariable
 }
@@ -64,12 +66,15 @@ type StreamSettings struct {
 	// PrereadBufferSize and PrereadTimeout bound that look.
 	PrereadBufferSize int64
 	PrereadTimeout    time.Duration
+	// CheckTimeout bounds a health check (health_check_timeout).
+	CheckTimeout time.Duration
 }
 
 func defaultStreamSettings() StreamSettings {
 	return StreamSettings{
 		ProxyTimeout: 10 * time.Minute, HalfClose: true, NextUpstream: true,
 		PrereadBufferSize: 16 << 10, PrereadTimeout: 30 * time.Second,
+		CheckTimeout: 5 * time.Second,
 	}
 }
 

@@ -25,7 +25,11 @@ func readStreamProxyPass(l *level, n *node) {
 		fault = "no port"
 	}
 	if fault != "" {
-		l.add(Error, n.Position, hint, "%s in upstream %q", fault, pass.Text)
+		if _, address, isURL := strings.Cut(pass.Text, "://"); isURL {
+			l.add(Error, n.Position, "write: proxy_pass "+address+";", "a URL in upstream %q", pass.Text)
+			return
+		}
+		l.add(Error, n.Position, l.suggestUpstream(pass.Text, hint), "%s in upstream %q", fault, pass.Text)
 		return
 	}
 	l.proxyUpstream(pass, n, pass.Text)

@@ -184,7 +184,7 @@ nginx.conf:3: warning: conflicting server name "" on 0.0.0.0:1, ignored
 nginx.conf:3: error: duplicate "0.0.0.0:1" address and port pair; the first is at /etc/h/nginx.conf:2; ` +
 			`give it an address of its own, or choose by server_name with ssl or ssl_preread`},
 		{"format of http", "http { log_format f a; }\n" + inStream("access_log /l f;"), `
-nginx.conf:3: error: unknown log format "f"; define it with log_format in http`},
+nginx.conf:3: error: unknown log format "f"; define it with log_format in stream`},
 		{"zone of http", "http { limit_conn_zone $host zone=a:1m; }\n" + inStream("limit_conn a 1;"), `
 nginx.conf:3: error: unknown "limit_conn" zone "a"; define it in stream: limit_conn_zone $binary_remote_addr zone=a:10m;`},
 		{"http in stream", inStream("server { listen 1; return a;\nadd_header A b;\n}"), `

@@ -119,9 +119,9 @@ func Directives() []Directive {
 		mainDirectives(), httpDirectives(), fileDirectives(), answerDirectives(), clientDirectives(),
 		requestDirectives(), proxyDirectives(), bufferDirectives(), proxyFailureDirectives(),
 		proxyHeadDirectives(), answerFormDirectives(),
-		upstreamDirectives(), resolverDirectives(), removalDirectives(), balanceDirectives(), noEffectDirectives(),
-		refusedDirectives(),
-		streamDirectives(), limitDirectives(), tunnelDirectives(), realIPDirectives(), authDirectives(),
+		upstreamDirectives(), resolverDirectives(), removalDirectives(), healthDirectives(), balanceDirectives(),
+		stickyDirectives(), noEffectDirectives(), refusedDirectives(),
+		streamDirectives(), limitDirectives(), tunnelDirectives(), tunnelPolicyDirectives(), realIPDirectives(), authDirectives(),
 		sslDirectives(), proxySSLDirectives(), rewriteDirectives(), ruleDirectives(),
 	)
 	widenToStream(all)

@@ -20,12 +20,16 @@ type Upstream struct {
 	Servers []UpstreamServer
 	// Balance is how one of them is chosen.
 	Balance Balance
+	// Sticky says which requests stay with a server; nil if none do.
+	Sticky *Sticky
 	// Resolver is whom the names of servers with Resolve are asked of; empty without any.
 	Resolver ResolverSettings
 	// Tunnels is what becomes of tunnels to servers that are gone, and DrainTime how long
 	// DrainTunnels takes.
 	Tunnels   TunnelPolicy
 	DrainTime time.Duration
+	// CheckMandatory says that a health_check … mandatory asks its servers.
+	CheckMandatory bool
 	// Keepalive is the number of idle connections kept per shard; 0 means none.
 	Keepalive int
 	// KeepaliveRequests is the number of requests per upstream connection.
@@ -103,6 +107,7 @@ func (l *level) readUpstreamBlock(n *node, ctx Context) {
 		l.add(Error, n.Position, "leave one server without backup", "no servers in upstream %q", u.Name)
 	default:
 		l.checkSlowStart(u)
+		l.checkSticky(u)
 	}
 }
 
@@ -119,7 +124,11 @@ func readUpstreamServer(l *level, n *node) {
 	if fault := l.findServer(&s); fault != "" {
 		l.refused = true
 		if !l.brokenAny || fault != hostNotFound {
-			l.add(Error, n.Position, "write an address such as 127.0.0.1:8080, host:8080 or unix:/path",
+			hint := "write an address such as 127.0.0.1:8080, host:8080 or unix:/path"
+			if _, address, isURL := strings.Cut(s.Name, "://"); isURL {
+				hint = "write: server " + strings.TrimRight(address, "/") + ";"
+			}
+			l.add(Error, n.Position, hint,
 				"%s in upstream %q", fault, s.Name)
 		}
 		return

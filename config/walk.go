@@ -19,6 +19,8 @@ type level struct {
 	// Each of these is nil outside its own kind of block.
 	server   *Server
 	location *Location
+	// place has the modifiers and patterns of the locations around, the outermost first.
+	place    string
 	upstream *Upstream
 	// steps are the directives of the rewrite module.
 	steps []RewriteStep
@@ -32,7 +34,7 @@ type level struct {
 // inner is the level of a block inside this one.
 func (l *level) inner(ctx Context) *level {
 	set := *l.set
-	return &level{loader: l.loader, ctx: ctx, set: &set, server: l.server}
+	return &level{loader: l.loader, ctx: ctx, set: &set, server: l.server, place: l.place}
 }
 
 // walk reads the statements of a block: first all of them are judged, in file
@@ -53,7 +55,9 @@ func (l *level) walk(nodes []*node) {
 	slices.SortStableFunc(jobs, func(a, b job) int { return cmp.Compare(a.d.phase, b.d.phase) })
 	clear(l.seen)
 	for _, j := range jobs {
+		before := len(l.problems)
 		j.d.read(l, j.n)
+		l.missingEnd(j.n, before)
 		if _, again := l.seen[j.n.name]; !again {
 			l.seen[j.n.name] = j.n.Position
 		}
@@ -71,7 +75,9 @@ func (l *level) first(n *node) bool {
 // returns nil if there is nothing to read, having reported why.
 func (l *level) judge(n *node) *Directive {
 	d, allowed := l.index.find(n.name, l.ctx)
+	before := len(l.problems)
 	if !l.fits(d, allowed, n) {
+		l.missingEnd(n, before)
 		l.refused = true
 		return nil
 	}
@@ -116,7 +122,7 @@ func (l *level) unknown(n *node) {
 		l.add(Error, n.Position, hintLater, "%q is not supported", n.name)
 		return
 	}
-	hint := ""
+	hint := "holdfast directives lists them all"
 	if near := l.index.nearest(n.name, l.ctx); near != "" {
 		hint = "did you mean " + near + "?"
 	}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"runtime"
 	"slices"
 
@@ -9,6 +8,7 @@ import (
 	"holdfast/config"
 	"holdfast/observe"
 	"holdfast/route"
+	"holdfast/shard"
 )
 
 // auth compiles auth_basic; nil where nobody is asked for a password. As in nginx, that is
@@ -57,13 +57,13 @@ const verifyQueueMax = 1024
 
 // openAccess makes the pool that verifies passwords for all shards, where anybody is asked
 // for one: a thread for every two shards.
-func (e *engine) openAccess() {
-	if len(e.built.Snapshot.Users) == 0 {
+func (e *engine) openAccess(sn *shard.Snapshot) {
+	if len(sn.Users) == 0 || e.access.Load() != nil {
 		return
 	}
 	workers := max(1, shardsOf(e.cfg)/2)
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + workers) // else they take the shards' processors
-	e.access = access.NewPool(workers, verifyQueueMax)
+	e.access.Store(access.NewPool(workers, verifyQueueMax))
 }
 
 // watchUsers tells the log about files of users, now and whenever they change.
@@ -78,16 +78,4 @@ func (e *engine) watchUsers(store *access.Store) {
 	for _, path := range store.Unreadable() {
 		e.logger.Log(observe.LevelWarn, "users: %s can't be read again when it changes; requests are answered 500 then", path)
 	}
-}
-
-// reloadUsers reads the files of users again (HUP); text says what came of it.
-func reloadUsers(store *access.Store) (text string, unusable bool) {
-	files, failed := store.Reload()
-	switch {
-	case files == 0:
-		return "", false
-	case failed == 0:
-		return fmt.Sprintf("; %d files of users were read again", files), false
-	}
-	return fmt.Sprintf("; %d files of users were read again, %d can't be used", files, failed), true
 }

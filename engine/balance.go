@@ -26,7 +26,7 @@ func (b *builder) streamUpstreams() {
 // upstream makes the group of u and what it is chosen by, with the compiler of its context.
 func (b *builder) upstream(u *config.Upstream, name string, c *route.Compiler) *upstream.Group {
 	spec := groupSpec(u)
-	spec.Name, spec.Number = name, len(b.sn.Groups)
+	spec.Name, spec.Number, spec.Sticky = name, len(b.sn.Groups), u.Sticky != nil
 	g, err := upstream.NewGroup(b.registry, spec)
 	if err != nil {
 		b.fail(u.Position, err)
@@ -37,16 +37,18 @@ func (b *builder) upstream(u *config.Upstream, name string, c *route.Compiler) *
 		b.fail(u.Balance.Position, fmt.Errorf("hash: %w", err))
 	}
 	b.groups[u] = spec.Number
+	b.removals[name] = shard.Removal{Policy: tunnelPolicies[u.Tunnels], SpreadMs: ms(u.DrainTime)}
 	b.named(u, g)
 	b.sn.Groups = append(b.sn.Groups, g)
-	b.sn.Balancing = append(b.sn.Balancing, shard.Balancing{Key: key})
+	b.sn.Balancing = append(b.sn.Balancing, shard.Balancing{Key: key, Sticky: b.sticky(u)})
 	return g
 }
 
 // groupSpec describes the group of u as far as its servers have addresses already.
 func groupSpec(u *config.Upstream) upstream.GroupSpec {
 	spec := upstream.GroupSpec{
-		Name: u.Name, Keepalive: u.Keepalive, KeepaliveRequests: int(u.KeepaliveRequests),
+		Mandatory: u.CheckMandatory,
+		Name:      u.Name, Keepalive: u.Keepalive, KeepaliveRequests: int(u.KeepaliveRequests),
 		KeepaliveTimeoutMs: ms(u.KeepaliveTimeout), KeepaliveTimeMs: ms(u.KeepaliveTime),
 		Balance: upstream.Balance{
 			Method: methods[u.Balance.Method], By: balanceBy[u.Balance.By], Inflight: u.Balance.Inflight,

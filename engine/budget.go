@@ -45,6 +45,10 @@ func descriptors(cfg *config.Config, shards int) Descriptors {
 	if servesFiles(cfg) {
 		d.Fixed += shards * shard.FilesMax
 	}
+	if mirrors(cfg) {
+		d.Fixed += mirrorsMax
+	}
+	d.Fixed += checkDescriptors(cfg)
 	for _, u := range cfg.HTTP.Upstreams {
 		d.Idle += u.Keepalive
 	}

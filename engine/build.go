@@ -8,6 +8,7 @@ import (
 	"holdfast/access"
 	"holdfast/certs"
 	"holdfast/config"
+	"holdfast/health"
 	"holdfast/limit"
 	"holdfast/route"
 	"holdfast/shard"
@@ -23,8 +24,8 @@ type builder struct {
 	// stream compiles the texts of the stream context, compiler those of http.
 	stream     *route.Compiler
 	streamLogs map[*config.LogFormat]*route.StreamLog
-	logFiles   []string // by number
-	logTargets []logTarget
+	life       *life
+	logTargets map[int]*logTarget // by number
 	formats    map[*config.LogFormat]*route.LogFormat
 	shared     compiled
 	version    string // for server_tokens
@@ -34,8 +35,14 @@ type builder struct {
 	problems   []config.Problem
 	tls        tlsBuilder
 	users      *access.Store
+	stickies   *upstream.StickyStore
 	resolvers  map[string]int // by settings; see resolver
-	names      []*namedGroup
+	// keptResolvers are those of resolvers, which are the next life.resolvers.
+	keptResolvers map[string]*upstream.Resolver
+	names         []*namedGroup
+	tunnelCounts  tunnelCounts
+	removals      map[string]shard.Removal // by group
+	checks        []*health.Check
 }
 
 // Shared is what outlives a configuration: what it numbers and counts goes on under the
@@ -43,29 +50,44 @@ type builder struct {
 type Shared struct {
 	Registry *upstream.Registry
 	Policies *shard.Policies
-	Zones    *limit.Zones
-	Certs    *certs.Store
-	Users    *access.Store
+	// TunnelCounts are those of tunnels_max.
+	TunnelCounts *shard.TunnelCounts
+	Zones        *limit.Zones
+	Certs        *certs.Store
+	Users        *access.Store
+	life         *life
+	Stickies     *upstream.StickyStore
 }
 
 // NewShared returns a Shared in which nothing is counted yet.
 func NewShared() Shared {
-	return Shared{Registry: upstream.NewRegistry(), Policies: &shard.Policies{}, Zones: &limit.Zones{},
-		Certs: certs.NewStore(certs.Options{}), Users: access.NewStore()}
+	return Shared{Registry: upstream.NewRegistry(), Policies: &shard.Policies{},
+		TunnelCounts: &shard.TunnelCounts{}, Zones: &limit.Zones{},
+		Certs: certs.NewStore(certs.Options{}), Users: access.NewStore(), life: &life{}, Stickies: &upstream.StickyStore{}}
 }
 
 // Built is a compiled configuration.
 type Built struct {
 	Snapshot *shard.Snapshot
-	// LogFiles are the paths that the numbers of logs in the snapshot stand for.
+	// LogFiles are the paths that the numbers of logs stand for, in this snapshot and earlier ones.
 	LogFiles []string
-	targets  []logTarget
+	targets  map[int]*logTarget
 	// Certs has the certificates that the snapshot uses, and keeps them up to date.
 	Certs *certs.Store
 	// Users has the files of users, and keeps them up to date.
 	Users *access.Store
 	// names are the groups whose servers are resolved while running.
 	names []*namedGroup
+	// removals say by group what becomes of the tunnels to peers that leave.
+	removals map[string]shard.Removal
+	// resolvers, servers and clients are what the snapshot uses of what is kept for the next one.
+	resolvers map[string]*upstream.Resolver
+	servers   []*certs.Server
+	clients   []*certs.Client
+	// tunnelCounts are the numbers of the counts of tunnels_max in use.
+	tunnelCounts []uint32
+	// Checks ask servers how they are, for health.Set.Update.
+	Checks []*health.Check
 }
 
 // Build compiles cfg. The problems are what only compiling shows; with an error among
@@ -84,23 +106,27 @@ func Build(cfg *config.Config, p route.Process, shared Shared) (*Built, []config
 	if config.HasErrors(b.problems) {
 		return nil, b.problems
 	}
+	b.healthChecks()
 	return &Built{
-		Snapshot: b.sn, LogFiles: b.logFiles, targets: b.logTargets, Certs: shared.Certs, Users: shared.Users,
-		names: b.names,
+		Snapshot: b.sn, LogFiles: slices.Clone(b.life.logs.list), targets: b.logTargets, Certs: shared.Certs, Users: shared.Users,
+		names: b.names, removals: b.removals, resolvers: b.keptResolvers, servers: b.tls.servers, clients: b.tls.clients,
+		tunnelCounts: b.tunnelCounts.order, Checks: b.checks,
 	}, b.problems
 }
 
 func newBuilder(cfg *config.Config, p route.Process, shared Shared) *builder {
 	return &builder{
-		cfg: cfg, registry: shared.Registry, policies: shared.Policies,
+		cfg: cfg, tunnelCounts: newTunnelCounts(shared.TunnelCounts),
+		registry: shared.Registry, policies: shared.Policies, life: shared.life, logTargets: map[int]*logTarget{},
 		stream: newStreamCompiler(cfg, p), streamLogs: map[*config.LogFormat]*route.StreamLog{},
 		compiler: newHTTPCompiler(cfg, p),
-		tls:      newTLSBuilder(shared.Certs), users: shared.Users, resolvers: map[string]int{},
-		formats: map[*config.LogFormat]*route.LogFormat{},
-		shared:  newCompiled(),
-		version: p.Version,
-		groups:  map[*config.Upstream]int{},
-		listens: map[*config.Listener]int{},
+		tls:      newTLSBuilder(shared.Certs), users: shared.Users, stickies: shared.Stickies, resolvers: map[string]int{}, keptResolvers: map[string]*upstream.Resolver{},
+		removals: map[string]shard.Removal{},
+		formats:  map[*config.LogFormat]*route.LogFormat{},
+		shared:   newCompiled(),
+		version:  p.Version,
+		groups:   map[*config.Upstream]int{},
+		listens:  map[*config.Listener]int{},
 		sn: &shard.Snapshot{
 			GroupByName: map[string]*upstream.Group{}, StreamGroupByName: map[string]*upstream.Group{},
 		},
@@ -158,18 +184,27 @@ func (b *builder) maps(c *route.Compiler, maps []*config.Map) {
 }
 
 func (b *builder) listeners() {
-	for i, l := range b.cfg.HTTP.Listeners {
-		b.listens[l] = i
-		b.sn.Listeners = append(b.sn.Listeners, shard.ListenerInfo{
+	for _, l := range b.cfg.HTTP.Listeners {
+		if b.listens[l] = b.life.number(l); b.listens[l] >= numbersMax {
+			b.fail(l.Position, errors.New("more than 65,535 different listeners have been in use since the start"))
+		}
+	}
+	b.sn.Listeners = make([]shard.ListenerInfo, len(b.life.spread))
+	for i := range b.sn.Listeners {
+		b.sn.Listeners[i] = shard.ListenerInfo{Gone: true, SpreadKeepalive: b.life.spread[i]}
+	}
+	for _, l := range b.cfg.HTTP.Listeners {
+		info := &b.sn.Listeners[b.listens[l]]
+		*info = shard.ListenerInfo{
 			Addr: l.Addr.IP, Unix: l.Addr.Unix, Wildcard: l.Addr.Unix == "" && l.Addr.IP.Addr().IsUnspecified(),
 			SpreadKeepalive: spreadsKeepalive(l),
-		})
-		proxyHeader(&b.sn.Listeners[i], l)
+		}
+		proxyHeader(info, l)
 	}
 }
 
 func (b *builder) servers() {
-	table := route.NewBuilder(b.compiler, len(b.cfg.HTTP.Listeners))
+	table := route.NewBuilder(b.compiler, max(len(b.sn.Listeners), len(b.cfg.HTTP.Listeners)))
 	for _, s := range b.cfg.HTTP.Servers {
 		spec := route.ServerSpec{Settings: b.settings(&s.Settings, s.Position), Rewrite: b.rewrite(s.Rewrite, &s.Settings)}
 		spec.Content = &route.Location{
@@ -187,7 +222,7 @@ func (b *builder) servers() {
 			spec.Listens = append(spec.Listens, route.ListenUse{Listen: b.listens[l], Default: l.Default == s})
 		}
 		spec.Locations = b.locations(append(slices.Clone(s.Locations), s.Named...))
-		if _, err := table.AddServer(&spec); err != nil {
+		if _, err := table.AddServer(&spec); b.groupNames(s) && err != nil {
 			b.fail(s.Position, err)
 		}
 	}

@@ -56,7 +56,7 @@ http {
             resolver 127.0.0.53;
             limit_conn z 3; limit_conn_status 429;
             auth_basic "users of $host"; auth_basic_user_file /nonexistent/users;
-            allow 10.0.0.0/8; satisfy any; auth_request /judge; valid_referers x.test; secure_link $uri;
+            allow 10.0.0.0/8; satisfy any; auth_request /judge; mirror /copies; valid_referers x.test; secure_link $uri;
         }
         location @down { internal; return 503; }
     }
@@ -134,6 +134,7 @@ func TestBuildSettings(t *testing.T) {
 		Access:                 got.Access,
 		SatisfyAny:             true,
 		AuthRequest:            got.AuthRequest,
+		Mirror:                 &route.Mirror{URIs: []string{"/copies"}, Body: true},
 		Referers:               got.Referers,
 		SecureLink:             got.SecureLink,
 		Auth:                   got.Auth,
@@ -158,8 +159,8 @@ func TestBuildSettings(t *testing.T) {
 	if *policies.At(got.Policy) != policy {
 		t.Errorf("policy %+v, want %+v", *policies.At(got.Policy), policy)
 	}
-	if want := []string{"/logs/a", "/logs/b", "/logs/c", "/logs/d", "/logs/e"}; !reflect.DeepEqual(b.logFiles, want) {
-		t.Errorf("log files %q, want %q", b.logFiles, want)
+	if want := []string{"/logs/a", "/logs/b", "/logs/c", "/logs/d", "/logs/e"}; !reflect.DeepEqual(b.life.logs.list, want) {
+		t.Errorf("log files %q, want %q", b.life.logs.list, want)
 	}
 }
 

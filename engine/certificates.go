@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"holdfast/certs"
@@ -37,18 +38,15 @@ func (e *engine) watchOver(store *certs.Store) {
 	}
 }
 
-// reloadCertificates reads the files of all certificates again (HUP).
-func (e *engine) reloadCertificates() {
-	renewed, failed := e.built.Certs.Reload()
-	text := fmt.Sprintf("certificates, keys and lists were read again: %d in use anew", renewed)
-	level := observe.LevelWarn // whoever sends it may expect more
+// rereadFiles reads the files of certificates and users again, also where their lines are the
+// same as before. What can't be used stays as it was; text says so, or is empty.
+func rereadFiles(built *Built) (text string) {
+	_, failed := built.Certs.Reload()
 	if failed > 0 {
-		text += fmt.Sprintf(", %d kept as they were", failed)
-		level = observe.LevelError
+		text = fmt.Sprintf("%d sets of certificates could not be read again and stay as they were, see the error log", failed)
 	}
-	users, unusable := reloadUsers(e.built.Users)
-	if text += users; unusable {
-		level = observe.LevelError
+	if _, failed := built.Users.Reload(); failed > 0 {
+		text += fmt.Sprintf("; %d files of users can't be used", failed)
 	}
-	e.logger.Log(level, "signal hangup: %s; the configuration itself is not read again in this version", text)
+	return strings.TrimPrefix(text, "; ")
 }

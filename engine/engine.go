@@ -18,7 +18,9 @@ import (
 	"holdfast/access"
 	"holdfast/admin"
 	"holdfast/config"
+	"holdfast/health"
 	"holdfast/internal/steer"
+	"holdfast/mirror"
 	"holdfast/observe"
 	"holdfast/route"
 	"holdfast/shard"
@@ -32,19 +34,27 @@ type Options struct {
 	Version    string         // for $nginx_version and status pages
 	Stderr     io.Writer      // gets the line of the budget and what the logs report
 	Ready      func()         // called once the ports listen and the pid file is written
+	// Load reads the configuration again (HUP); nil: that can't be done. The problems are all that
+	// reading shows, with an error among them the result is nil.
+	Load func() (*config.Config, []config.Problem)
 }
 
 // engine is one running proxy.
 type engine struct {
-	opt       Options
-	cfg       *config.Config
-	budget    budget
-	shared    Shared
-	built     *Built
-	logs      *admin.Logs
-	logger    *admin.Logger
-	trouble   logTrouble // what the logs report
-	sockets   *sockets
+	opt     Options
+	cfg     *config.Config
+	budget  budget
+	shared  Shared
+	current atomic.Pointer[Built]
+	logs    *admin.Logs
+	logger  *processLog
+	sinks   []shard.LogSink // of all logs, by number
+	trouble logTrouble      // what the logs report
+	sockets *sockets
+	ports   ports
+	// changing is held while the shards get another configuration, and while they begin to end.
+	changing  sync.Mutex
+	reloads   reloads
 	steering  *steer.Steering // nil: the kernel's hash chooses
 	shards    []*shard.Shard
 	admin     *admin.Server
@@ -57,9 +67,11 @@ type engine struct {
 	draining  atomic.Bool
 	scavenger *scavenger
 	// handshakes is nil where nothing speaks TLS.
-	handshakes *tlsio.Pool
+	handshakes atomic.Pointer[tlsio.Pool]
 	// access is nil where nobody is asked for a password.
-	access *access.Pool
+	access  atomic.Pointer[access.Pool]
+	health  *health.Set
+	mirrors *mirror.Pool
 }
 
 // logsCloseLimit is how long the end waits for logs to be written.
@@ -75,7 +87,8 @@ func Run(ctx context.Context, opt Options) error {
 		opt: opt, cfg: opt.Config, shared: NewShared(), started: time.Now(),
 		scavenger: newScavenger(),
 	}
-	e.trouble.stderr = opt.Stderr
+	e.logger, e.reloads.wanted = &processLog{}, make(chan struct{}, 1)
+	e.trouble.stderr, e.trouble.logger = opt.Stderr, e.logger
 	e.logs = admin.NewLogs(&e.trouble)
 	defer e.closeLogs()
 	// From here on, so that a signal right behind the pid file finds its reader.
@@ -86,6 +99,7 @@ func Run(ctx context.Context, opt Options) error {
 		return err
 	}
 	defer e.pid.remove()
+	defer e.reloads.file.remove()
 	defer e.steering.Close()
 	e.serve(ctx)
 	return nil
@@ -96,25 +110,25 @@ func Run(ctx context.Context, opt Options) error {
 // it becomes the configured user.
 func (e *engine) assemble() error {
 	n := e.shardCount()
-	hostname, _ := os.Hostname()
-	process := route.Process{PID: os.Getpid(), Hostname: hostname, Version: e.opt.Version}
-	built, _ := Build(e.cfg, process, e.shared)
+	built, _ := Build(e.cfg, e.process(), e.shared)
 	if built == nil {
 		return errors.New("the configuration was not checked before it was run")
 	}
-	e.built = built
+	e.use(built)
 	var err error
 	if e.budget, err = plan(e.cfg, n); err != nil {
 		return err
 	}
 	e.budget.growTable(n)
-	if e.sockets, err = openSockets(e.cfg.HTTP.Listeners, n); err != nil {
+	if e.sockets, err = openSockets(e.cfg.HTTP.Listeners, n, false); err != nil {
 		return err
 	}
-	errorLog, err := e.openErrorLogs()
+	e.ports = newPorts(e.cfg.HTTP.Listeners, e.sockets, e.shared.life.number)
+	errorLog, err := e.openErrorLogs(e.cfg)
 	if err != nil {
 		return err
 	}
+	e.logger.use(errorLog)
 	e.steerListeners(n)
 	if err := e.openAdmin(); err != nil {
 		return err
@@ -125,7 +139,14 @@ func (e *engine) assemble() error {
 	if err := e.pid.write(e.cfg.Main.PID, e.cfg.Main.User); err != nil {
 		return err
 	}
+	e.openState()
 	return e.dropPrivileges()
+}
+
+// process is what variables say about the process.
+func (e *engine) process() route.Process {
+	hostname, _ := os.Hostname()
+	return route.Process{PID: os.Getpid(), Hostname: hostname, Version: e.opt.Version}
 }
 
 // abandon gives back what a start that failed has taken. The shards' sockets end with
@@ -150,25 +171,23 @@ func (e *engine) shardCount() int {
 }
 
 func (e *engine) makeShards(n int, errorLog *errorLogs) error {
-	var sinks []shard.LogSink
-	for _, target := range e.built.targets {
-		sink, err := e.openLog(target)
-		if err != nil {
-			return err
-		}
-		sinks = append(sinks, sink)
+	if err := e.openLogs(e.built()); err != nil {
+		return err
 	}
-	e.openHandshakes()
-	e.openAccess()
+	e.openHandshakes(e.built().Snapshot, e.cfg)
+	e.openAccess(e.built().Snapshot)
+	e.mirrors = newMirrors()
+	e.health = e.newHealth()
 	kernel, totals := e.kernelTLS(), shard.NewTotals(n)
 	paceCollections()
 	for i := range n {
 		sh, err := shard.New(shard.Options{
 			Index: i, SessionsMax: e.budget.sessionsMax, InFlightMax: inFlightPerCore, PipesMax: e.budget.pipesMax,
-			Policies: e.shared.Policies, Peers: e.shared.Registry, Snapshot: e.built.Snapshot, Logs: sinks, Errors: errorLog,
+			Policies: e.shared.Policies, TunnelCounts: e.shared.TunnelCounts,
+			Peers: e.shared.Registry, Snapshot: e.built().Snapshot, Logs: e.sinks, Errors: errorLog,
 			ErrorLevel: errorLog.level, NextID: func() uint64 { return e.nextID.Add(1) }, Pid: os.Getpid(),
-			Quiet: e.scavenger.notice, Load: e.steering.Load(i), Handshakes: e.handshakes, Zones: e.shared.Zones,
-			KernelTLS: kernel, Access: e.access, Totals: totals,
+			Quiet: e.scavenger.notice, Load: e.steering.Load(i), Handshakes: e.handshakes.Load(), Zones: e.shared.Zones,
+			KernelTLS: kernel, Access: e.access.Load(), Totals: totals, Mirrors: e.mirrors,
 		}, e.sockets.tcp[i])
 		if err != nil {
 			return err
@@ -183,7 +202,9 @@ func (e *engine) makeShards(n int, errorLog *errorLogs) error {
 func (e *engine) serve(ctx context.Context) {
 	running, ended := context.WithCancel(ctx)
 	defer ended()
-	e.watchNames(running, e.built.names)
+	e.watch(running, e.built())
+	e.health.Update(e.built().Checks)
+	defer e.health.Close()
 	for _, sh := range e.shards {
 		go sh.Run()
 	}
@@ -198,21 +219,19 @@ func (e *engine) serve(ctx context.Context) {
 		}()
 	}
 	go e.scavenger.run(running)
-	e.watchOver(e.built.Certs)
-	go e.built.Certs.Watch(running)
-	e.watchUsers(e.built.Users)
-	go e.built.Users.Watch(running)
+	go e.serveReloads(running)
 	e.announce()
 	if e.opt.Ready != nil {
 		e.opt.Ready()
 	}
 	e.waitForEnd(ctx)
-	if e.handshakes != nil {
-		e.handshakes.Close()
+	if pool := e.handshakes.Load(); pool != nil {
+		pool.Close()
 	}
-	if e.access != nil {
-		e.access.Close()
+	if pool := e.access.Load(); pool != nil {
+		pool.Close()
 	}
+	e.mirrors.Close(mirrorsEndAfter)
 	if e.admin != nil {
 		closing, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

@@ -10,7 +10,7 @@ import (
 // kernelTLS finds out, and says, what of TLS connections the kernel takes where ssl_ktls asks
 // for that. It runs before privileges are dropped: the kernel loads its module for root.
 func (e *engine) kernelTLS() tlsio.Kernel {
-	if !e.cfg.Events.KernelTLS || !speaksTLS(e.built.Snapshot) {
+	if !e.cfg.Events.KernelTLS || !speaksTLS(e.built().Snapshot) {
 		return tlsio.Kernel{}
 	}
 	kernel, err := tlsio.ProbeKernel()

@@ -82,7 +82,7 @@ func (b *builder) limitKey(c *route.Compiler, text string, at config.Position) r
 
 // limitInfos are the zones of the present configuration.
 func (e *engine) limitInfos() (list []admin.LimitInfo) {
-	sn := e.built.Snapshot
+	sn := e.built().Snapshot
 	for i := range sn.RateZones {
 		z := sn.RateZones[i].Zone
 		list = append(list, limitInfo("limit_req", z.Name(), z.Len(), &z.Stats))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,24 +18,37 @@ type sockets struct {
 	// tcp has, for each shard, one socket per listener; -1 where that is a unix socket.
 	tcp [][]int32
 	// unix has the unix sockets, one for all shards.
-	unix []unixSocket
+	unix []*unixSocket
 }
 
 type unixSocket struct {
-	fd       int32
+	fd   int32
+	path string
+	// dealing is held while a connection is handed to a shard, and while the listener's number
+	// changes.
+	dealing  sync.Mutex
 	listener int
-	path     string
 }
 
 // openSockets binds everything. Each address is first bound alone and without
 // SO_REUSEPORT: a forgotten process on the same port would otherwise silently take its
 // share of the connections.
-func openSockets(listeners []*config.Listener, shards int) (*sockets, error) {
+//
+// Where the process listens already (reload), an address may be in the way of its own old one,
+// which will be closed: that is none of a forgotten process.
+func openSockets(listeners []*config.Listener, shards int, listensAlready bool) (*sockets, error) {
 	for _, l := range listeners {
-		if l.Addr.Unix == "" && !l.Options.Shared {
-			if err := probe(l); err != nil {
-				return nil, err
+		if l.Addr.Unix != "" || l.Options.Shared {
+			continue
+		}
+		errno := probe(l)
+		if errno == sys.EADDRINUSE && listensAlready {
+			if _, own := socketOwner(l.Addr); own {
+				continue
 			}
+		}
+		if errno != 0 {
+			return nil, listenError(l, errno)
 		}
 	}
 	s := &sockets{tcp: make([][]int32, shards)}
@@ -47,15 +61,14 @@ func openSockets(listeners []*config.Listener, shards int) (*sockets, error) {
 	return s, nil
 }
 
-func probe(l *config.Listener) error {
+func probe(l *config.Listener) sys.Errno {
 	o := listenOptions(l)
 	o.ReusePort = false
 	fd, errno := sys.ListenTCP(l.Addr.IP, o)
-	if errno != 0 {
-		return listenError(l, errno)
+	if errno == 0 {
+		sys.Close(fd)
 	}
-	sys.Close(fd)
-	return nil
+	return errno
 }
 
 func (s *sockets) open(i int, l *config.Listener) error {
@@ -88,7 +101,7 @@ func (s *sockets) openUnix(i int, l *config.Listener, o sys.ListenOptions) error
 	if !isAbstract(path) {
 		_ = os.Chmod(path, 0o666) // as nginx: who may reach the folder may connect
 	}
-	s.unix = append(s.unix, unixSocket{fd: fd, listener: i, path: path})
+	s.unix = append(s.unix, &unixSocket{fd: fd, listener: i, path: path})
 	return nil
 }
 
@@ -132,12 +145,17 @@ func (s *sockets) close() {
 // closeUnix ends the acceptors, which close their sockets, and removes socket files.
 func (s *sockets) closeUnix() {
 	for _, u := range s.unix {
-		sys.ShutdownListener(u.fd)
-		if !isAbstract(u.path) {
-			_ = os.Remove(u.path)
-		}
+		u.close()
 	}
 	s.unix = nil
+}
+
+// close ends the acceptor, which closes the socket, and removes the socket's file.
+func (u *unixSocket) close() {
+	sys.ShutdownListener(u.fd)
+	if !isAbstract(u.path) {
+		_ = os.Remove(u.path)
+	}
 }
 
 // acceptPause is how long a unix socket is left alone after an accept that failed for
@@ -146,12 +164,14 @@ const acceptPause = 500 * time.Millisecond
 
 // acceptUnix deals the connections of a unix socket to the shards in turn. It ends when
 // closeUnix shuts the socket down.
-func acceptUnix(u unixSocket, shards []*shard.Shard) {
+func acceptUnix(u *unixSocket, shards []*shard.Shard) {
 	for next := 0; ; next++ {
 		fd, errno := sys.AcceptBlocking(u.fd)
 		switch errno {
 		case 0:
+			u.dealing.Lock()
 			shards[next%len(shards)].Adopt(fd, u.listener)
+			u.dealing.Unlock()
 		case sys.EINVAL: // shut down
 			sys.Close(u.fd)
 			return

@@ -29,7 +29,7 @@ func listening(t *testing.T, listens ...string) []*config.Listener {
 func open(t *testing.T, listens ...string) (*sockets, error) {
 	t.Helper()
 	before := openFiles(t)
-	s, err := openSockets(listening(t, listens...), 2)
+	s, err := openSockets(listening(t, listens...), 2, false)
 	if after := openFiles(t); err != nil && after > before {
 		t.Errorf("%d files were open before the failure, %d after", before, after)
 	}
@@ -193,7 +193,7 @@ func TestAbstractUnixSocket(t *testing.T) {
 
 func TestUnixAcceptorEnds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "front.sock")
-	s, err := openSockets(listening(t, "unix:"+path), 1)
+	s, err := openSockets(listening(t, "unix:"+path), 1, false)
 	must(t, err)
 	ended := make(chan struct{})
 	socket := s.unix[0]
@@ -224,7 +224,7 @@ func TestKeepaliveLimits(t *testing.T) {
 	if o := listenOptions(l[0]); o.Keepalive.UserTimeoutMs != math.MaxInt32 {
 		t.Errorf("user timeout %d", o.Keepalive.UserTimeoutMs)
 	}
-	s, err := openSockets(l, 1)
+	s, err := openSockets(l, 1, false)
 	must(t, err)
 	s.close()
 	o := listenOptions(listening(t, "1")[0])

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"holdfast/config"
 	"holdfast/observe"
@@ -38,15 +39,15 @@ func errorTarget(l *config.ErrorLog) logTarget {
 	return logTarget{LogTarget: config.LogTarget{Path: path, Syslog: l.Syslog}, errors: true}
 }
 
-// logFile numbers a log. A file has the buffer of the first directive that gives it one.
+// logFile is the number of a log, for the life of the process. A file has the buffer of the first directive that gives it one.
 func (b *builder) logFile(t logTarget) int {
-	name := t.name()
-	i := slices.Index(b.logFiles, name)
-	if i < 0 {
-		b.logFiles, b.logTargets = append(b.logFiles, name), append(b.logTargets, t)
-		return len(b.logFiles) - 1
+	i := b.life.logs.number(strings.Clone(t.name()))
+	known := b.logTargets[i]
+	if known == nil {
+		b.logTargets[i] = &t
+		return i
 	}
-	if known := &b.logTargets[i]; known.Buffer == 0 {
+	if known.Buffer == 0 {
 		known.Buffer, known.Flush, known.Gzip = t.Buffer, t.Flush, t.Gzip
 	}
 	return i

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -127,10 +129,10 @@ func (l *errorLogs) Swap(full []byte) (empty []byte) {
 
 // openErrorLogs opens the files of all error_log directives. One that is named twice
 // takes the lower level of the two.
-func (e *engine) openErrorLogs() (*errorLogs, error) {
+func (e *engine) openErrorLogs(cfg *config.Config) (*errorLogs, error) {
 	all := &errorLogs{level: observe.LevelEmerg}
 	byPath := map[string]int{}
-	for _, log := range e.cfg.Main.ErrorLogs {
+	for _, log := range cfg.Main.ErrorLogs {
 		target := errorTarget(&log)
 		path := target.name()
 		// config counts levels from the most severe on, observe up to it.
@@ -147,22 +149,49 @@ func (e *engine) openErrorLogs() (*errorLogs, error) {
 		byPath[path] = len(all.files)
 		all.files = append(all.files, errorLogFile{sink: sink, level: level})
 	}
-	e.logger = admin.NewLogger(all, all.level)
-	e.trouble.logger.Store(e.logger)
 	return all, nil
+}
+
+// processLog is the error log for all but the shards.
+type processLog struct{ now atomic.Pointer[admin.Logger] }
+
+// Log writes one line; before the error log is open it goes nowhere.
+func (l *processLog) Log(level observe.Level, format string, args ...any) {
+	if logger := l.now.Load(); logger != nil {
+		logger.Log(level, format, args...)
+	}
+}
+
+// use makes logs the error log.
+func (l *processLog) use(logs *errorLogs) { l.now.Store(admin.NewLogger(logs, logs.level)) }
+
+// openLogs opens the logs of a configuration that are not open yet.
+func (e *engine) openLogs(built *Built) error {
+	for _, number := range slices.Sorted(maps.Keys(built.targets)) {
+		for number >= len(e.sinks) {
+			e.sinks = append(e.sinks, nil)
+		}
+		if e.sinks[number] != nil {
+			continue
+		}
+		sink, err := e.openLog(*built.targets[number])
+		if err != nil {
+			return err
+		}
+		e.sinks[number] = sink
+	}
+	return nil
 }
 
 // logTrouble is where logs report that they can't be written: stderr, and the error log.
 type logTrouble struct {
 	stderr io.Writer
-	logger atomic.Pointer[admin.Logger] // nil before the error log is open
+	logger *processLog
 }
 
 // Write reports one line.
 func (t *logTrouble) Write(line []byte) (int, error) {
-	if l := t.logger.Load(); l != nil {
-		l.Log(observe.LevelAlert, "%s", bytes.TrimPrefix(bytes.TrimSpace(line), []byte("holdfast: ")))
-	}
+	t.logger.Log(observe.LevelAlert, "%s", bytes.TrimPrefix(bytes.TrimSpace(line), []byte("holdfast: ")))
 	return t.stderr.Write(line)
 }
 

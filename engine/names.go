@@ -37,6 +37,8 @@ type namedGroup struct {
 	found [][]upstream.ServerSpec // by server: its addresses, in order
 	list  []upstream.ServerSpec   // as last set
 	left  map[*upstream.Peer]bool // peers that have left and not come back
+
+	answers []*upstream.Answer // by server: the last one, nil before
 }
 
 // named notes a group some of whose servers have names that are resolved while running.
@@ -50,8 +52,9 @@ func (b *builder) named(u *config.Upstream, g *upstream.Group) {
 	}
 	n := &namedGroup{
 		name: u.Name, group: g, resolver: b.sn.Resolvers[index-1], servers: u.Servers,
-		removal: shard.Removal{Policy: tunnelPolicies[u.Tunnels], SpreadMs: ms(u.DrainTime)},
+		removal: b.removals[g.Name],
 		found:   make([][]upstream.ServerSpec, len(u.Servers)), left: map[*upstream.Peer]bool{},
+		answers: make([]*upstream.Answer, len(u.Servers)),
 	}
 	for i := range u.Servers {
 		s := &u.Servers[i]
@@ -60,6 +63,40 @@ func (b *builder) named(u *config.Upstream, g *upstream.Group) {
 		}
 	}
 	b.names = append(b.names, n)
+	n.goOn(b.life.names)
+}
+
+// goOn begins with what the group of that name knows in the present configuration, if there is
+// one: a server that has addresses keeps them until the new answer.
+func (n *namedGroup) goOn(present []*namedGroup) {
+	i := slices.IndexFunc(present, func(p *namedGroup) bool { return p.group.Name == n.group.Name })
+	if i < 0 {
+		return
+	}
+	known := false
+	p := present[i]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range n.servers {
+		for j := range p.servers {
+			if p.answers[j] != nil && sameName(&n.servers[i], &p.servers[j]) {
+				known = true
+				n.answers[i], n.found[i] = p.answers[j], specsOf(&n.servers[i], p.answers[j])
+			}
+		}
+	}
+	if !known {
+		return
+	}
+	list := slices.Concat(n.found...)
+	if _, err := n.group.SetServers(list); err == nil {
+		n.list = list
+	}
+}
+
+// sameName tells whether two servers are resolved in the same way.
+func sameName(a, b *config.UpstreamServer) bool {
+	return a.Resolve && b.Resolve && a.Host == b.Host && a.Port == b.Port && a.Service == b.Service
 }
 
 var tunnelPolicies = map[config.TunnelPolicy]shard.RemovalPolicy{
@@ -96,6 +133,10 @@ func (e *engine) watchName(ctx context.Context, n *namedGroup, server int, asked
 	last, pause := upstream.Resolved, time.Second
 	for {
 		a := n.ask(server)
+		if ctx.Err() != nil {
+			asked()
+			return
+		}
 		e.noteName(n, server, &a, last)
 		last = a.Failure
 		if !a.Stale {
@@ -169,7 +210,7 @@ func (e *engine) found(n *namedGroup, server int, a *upstream.Answer) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.found[server] = specsOf(&n.servers[server], a)
+	n.answers[server], n.found[server] = a, specsOf(&n.servers[server], a)
 	list := slices.Concat(n.found...)
 	if slices.Equal(list, n.list) {
 		return

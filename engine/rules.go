@@ -9,7 +9,7 @@ import (
 func (b *builder) rules(r *route.Settings, s *config.Settings) {
 	r.Access, r.SatisfyAny = route.NewAccess(accessRules(s.Access)), s.SatisfyAny
 	r.Referers = b.referers(s.Referers)
-	r.AuthRequest = b.authRequest(&s.AuthRequest)
+	r.AuthRequest, r.Mirror = b.authRequest(&s.AuthRequest), b.mirror(&s.Mirror)
 	link := &s.SecureLink
 	var err error
 	r.SecureLink, err = b.compiler.NewSecureLink(&route.SecureLinkSpec{

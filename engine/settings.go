@@ -62,6 +62,7 @@ func (b *builder) settings(s *config.Settings, at config.Position) route.Setting
 	r.Auth = b.auth(&s.Auth)
 	b.rules(&r, s)
 	r.Limits = b.limits(b.compiler, &s.Limits, false)
+	b.tunnelLimits(&r, &s.TunnelLimits)
 	if p.ReadTimeoutSet {
 		r.TunnelReadTimeout = r.ReadTimeout
 	}
@@ -69,12 +70,12 @@ func (b *builder) settings(s *config.Settings, at config.Position) route.Setting
 		r.TunnelSendTimeout = r.SendTimeout
 	}
 	b.logs(&r, s)
-	r.Policy = b.policy(&r, b.errorTargets(s.ErrorLogs), at)
+	r.Policy = b.policy(&r, s, at)
 	return r
 }
 
 // policy interns what of the settings outlives a request.
-func (b *builder) policy(r *route.Settings, errorLogs shard.ErrorTargets, at config.Position) uint16 {
+func (b *builder) policy(r *route.Settings, s *config.Settings, at config.Position) uint16 {
 	p := shard.Policy{
 		TunnelReadMs:    r.TunnelReadTimeout,
 		TunnelBlockedMs: r.TunnelBlockedTimeout,
@@ -82,8 +83,10 @@ func (b *builder) policy(r *route.Settings, errorLogs shard.ErrorTargets, at con
 		LingerReadMs:    r.LingeringTimeout,
 		KeepaliveMinMs:  r.KeepaliveMinTimeout,
 		DeadPeers:       r.ProxySocketKeepalive,
-		Errors:          errorLogs,
+		Errors:          b.errorTargets(s.ErrorLogs),
+		TunnelCount:     r.TunnelCount,
 	}
+	lifetime(&p, &s.TunnelLimits)
 	if r.TunnelSendTimeout > 0 {
 		p.TunnelBlockedMs = r.TunnelSendTimeout
 	}

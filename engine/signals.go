@@ -48,6 +48,8 @@ func (e *engine) onSignal(s os.Signal) {
 	case syscall.SIGTERM, syscall.SIGINT:
 		e.stop(fmt.Sprintf("signal %v", s))
 	case syscall.SIGQUIT:
+		e.changing.Lock()
+		defer e.changing.Unlock()
 		e.draining.Store(true)
 		e.logger.Log(observe.LevelNotice, "signal %v: no new connections; requests and tunnels come to their end", s)
 		e.closeUnix()
@@ -57,13 +59,15 @@ func (e *engine) onSignal(s os.Signal) {
 			e.logger.Log(observe.LevelAlert, "reopening logs: %v", err)
 		}
 	case syscall.SIGHUP:
-		e.reloadCertificates()
+		e.reloads.ask()
 	default:
 		e.logger.Log(observe.LevelWarn, "signal %v: not in this version, nothing was changed", s)
 	}
 }
 
 func (e *engine) stop(why string) {
+	e.changing.Lock()
+	defer e.changing.Unlock()
 	e.draining.Store(true)
 	e.logger.Log(observe.LevelNotice, "stopping: %s", why)
 	e.closeUnix()

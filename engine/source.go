@@ -54,15 +54,18 @@ func (e *engine) Info() admin.Info {
 	info := admin.Info{
 		Version: e.opt.Version, Pid: os.Getpid(), StartTime: e.started, Shards: len(e.shards),
 		SessionsMax: e.budget.sessionsMax * len(e.shards), FdsMax: int(e.budget.fds), ConfigPath: e.opt.ConfigPath,
-		Draining: e.draining.Load(), StateNames: shard.StateNames(), Limits: e.limitInfos(),
+		Draining: e.draining.Load(), StateNames: shard.StateNames(), Limits: append(e.limitInfos(), e.tunnelInfos()...),
 	}
-	if e.handshakes != nil {
-		info.HandshakesActive, info.HandshakesQueued, _ = e.handshakes.Stats()
+	if pool := e.handshakes.Load(); pool != nil {
+		info.HandshakesActive, info.HandshakesQueued, _ = pool.Stats()
 	}
-	info.Resolver = resolverStats(e.built.Snapshot)
+	info.Reload = e.reloadInfo()
+	info.Sticky = stickyInfos(e.built().Snapshot)
+	info.Resolver = resolverStats(e.built().Snapshot)
+	info.Mirrors = mirrorInfo(e.mirrors)
 	nowMs := shard.NowMs()
 	groups := map[string]*upstream.Group{}
-	for _, g := range e.built.Snapshot.Groups {
+	for _, g := range e.built().Snapshot.Groups {
 		groups[g.Name] = g
 	}
 	for _, p := range e.shared.Registry.AppendPeers(nil) {
@@ -74,6 +77,7 @@ func (e *engine) Info() admin.Info {
 		info.Peers = append(info.Peers, admin.PeerInfo{
 			Group: p.Group, Name: p.Name, Tunnels: p.Tunnels.Load(), Connections: p.Connections.Load(),
 			Requests: p.Requests.Load(), Fails: p.Fails.Load(), Available: g != nil && g.Available(p, nowMs),
+			Health: healthInfo(p),
 		})
 	}
 	return info

@@ -51,9 +51,10 @@ func bound(t *testing.T, steering string, listen ...string) (e *engine, stderr *
 	cfg := load(t, "events { listen_steering "+steering+"; }\nhttp { server { listen "+
 		strings.Join(listen, ";\nlisten ")+"; return 204; } }")
 	stderr = &output{}
-	e = &engine{opt: Options{Stderr: stderr}, cfg: cfg, logger: admin.NewLogger(nowhere{}, observe.LevelWarn)}
+	e = &engine{opt: Options{Stderr: stderr}, cfg: cfg, logger: &processLog{}}
+	e.logger.now.Store(admin.NewLogger(nowhere{}, observe.LevelWarn))
 	var err error
-	e.sockets, err = openSockets(cfg.HTTP.Listeners, 2)
+	e.sockets, err = openSockets(cfg.HTTP.Listeners, 2, false)
 	must(t, err)
 	t.Cleanup(e.sockets.close)
 	return e, stderr
@@ -92,7 +93,7 @@ func TestSteeringLeavesSharedAddressesAlone(t *testing.T) {
 		t.Errorf("stderr: %s", stderr)
 	}
 	// Another process's socket on the shared address takes what the hash gives it.
-	other, err := openSockets(e.cfg.HTTP.Listeners[:1], 1)
+	other, err := openSockets(e.cfg.HTTP.Listeners[:1], 1, false)
 	must(t, err)
 	defer other.close()
 	for range 500 {

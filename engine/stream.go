@@ -133,7 +133,7 @@ func (b *builder) streamLog(f *config.LogFormat) *route.StreamLog {
 // streamPolicy interns what of a server holds for as long as its sessions.
 func (b *builder) streamPolicy(s *config.Server) uint16 {
 	set := &s.Settings
-	id, ok := b.policies.Intern(shard.Policy{
+	p := shard.Policy{
 		TunnelReadMs:    ms(set.Stream.ProxyTimeout),
 		TunnelBlockedMs: ms(set.TunnelSendTimeout),
 		LingerMs:        ms(set.LingeringTime),
@@ -141,7 +141,9 @@ func (b *builder) streamPolicy(s *config.Server) uint16 {
 		DeadPeers:       set.Proxy.SocketKeepalive,
 		EndsAtFin:       !set.Stream.HalfClose,
 		Errors:          b.errorTargets(set.ErrorLogs),
-	})
+	}
+	lifetime(&p, &set.TunnelLimits)
+	id, ok := b.policies.Intern(p)
 	if !ok {
 		b.fail(s.Position, errors.New("more than 65,536 different sets of tunnel settings have been in use since the start"))
 	}

@@ -16,10 +16,11 @@ import (
 // tlsBuilder is the part of a builder that is about TLS.
 type tlsBuilder struct {
 	certs *certs.Store
+	// servers and clients are those in use.
+	servers []*certs.Server
+	clients []*certs.Client
 	// upstreams numbers the settings for TLS with upstreams, as Snapshot.UpstreamTLS does.
 	upstreams map[upstreamKey]int
-	// rules numbers the ways to verify certificates of clients, from 1 on.
-	rules map[verifyKey]uint32
 }
 
 // verifyKey tells ways to verify certificates of clients apart.
@@ -37,7 +38,7 @@ type upstreamKey struct {
 }
 
 func newTLSBuilder(store *certs.Store) tlsBuilder {
-	return tlsBuilder{certs: store, upstreams: map[upstreamKey]int{}, rules: map[verifyKey]uint32{}}
+	return tlsBuilder{certs: store, upstreams: map[upstreamKey]int{}}
 }
 
 // verifyRules is route.Settings.SSLVerifyRules.
@@ -46,29 +47,27 @@ func (b *builder) verifyRules(set *config.SSLSettings) uint32 {
 		return 0
 	}
 	key := verifyKey{set.ClientCertificate.Path, set.TrustedCertificate.Path, set.CRL.Path, set.VerifyDepth}
-	if b.tls.rules[key] == 0 {
-		b.tls.rules[key] = uint32(len(b.tls.rules) + 1)
-	}
-	return b.tls.rules[key]
+	return uint32(b.life.verify.number(key)) + 1
 }
 
 // listenersTLS says for each listener with ssl what its clients get. The table has all
 // servers.
 func (b *builder) listenersTLS() {
-	for i, l := range b.cfg.HTTP.Listeners {
+	for _, l := range b.cfg.HTTP.Listeners {
+		i := b.listens[l]
 		if !l.SSL {
 			continue
 		}
 		servers := make([]*certs.Server, len(l.Servers))
-		rejects := make([]bool, len(l.Servers))
+		rejects, rules := make([]bool, len(l.Servers)), make([]uint32, len(l.Servers))
 		for j, s := range l.Servers {
-			rejects[j] = s.Settings.SSL.RejectHandshake
+			rejects[j], rules[j] = s.Settings.SSL.RejectHandshake, b.verifyRules(&s.Settings.SSL)
 			if len(s.Settings.SSL.Certificates) > 0 {
 				servers[j] = b.serverTLS(s)
 			}
 		}
 		table, fallback := b.sn.Table, slices.Index(l.Servers, l.Default)
-		b.sn.Listeners[i].TLS = certs.Choose(servers, fallback, rejects, func(host string) int {
+		choose := certs.Choose(servers, fallback, rejects, func(host string) int {
 			if host == "" {
 				return fallback
 			}
@@ -79,6 +78,13 @@ func (b *builder) listenersTLS() {
 			}
 			return table.Number(i, found)
 		})
+		b.sn.Listeners[i].TLS = func(hello *tls.ClientHelloInfo) *tlsio.ServerConfig {
+			chosen := choose(hello)
+			if chosen != nil { // Info.Server is by what rules the certificate was verified
+				chosen.Index = int(rules[chosen.Index])
+			}
+			return chosen
+		}
 		b.sn.Listeners[i].HandshakeMs = ms(l.Default.Settings.SSL.HandshakeTimeout)
 	}
 }
@@ -110,7 +116,9 @@ func (b *builder) serverTLS(s *config.Server) *certs.Server {
 		spec.CRL = certFile(set.CRL)
 	}
 	server, errs := b.tls.certs.Server(spec)
-	b.badFiles(errs)
+	if b.badFiles(errs); server != nil {
+		b.tls.servers = append(b.tls.servers, server)
+	}
 	return server
 }
 
@@ -169,6 +177,7 @@ func (b *builder) upstreamTLS(set *config.ProxySSLSettings, c *route.Compiler, n
 	if b.badFiles(errs); client == nil {
 		return 0
 	}
+	b.tls.clients = append(b.tls.clients, client)
 	if set.Name.Text != "" {
 		at = set.Name.Position
 	}
@@ -195,12 +204,14 @@ func speaksTLS(sn *shard.Snapshot) bool {
 }
 
 // openHandshakes makes the pool for the handshakes of all shards, where there are any.
-func (e *engine) openHandshakes() {
-	if speaksTLS(e.built.Snapshot) {
-		h := &e.cfg.Events.Handshakes
+func (e *engine) openHandshakes(sn *shard.Snapshot, cfg *config.Config) {
+	if speaksTLS(sn) && e.handshakes.Load() == nil {
+		h := &cfg.Events.Handshakes
 		if workers := tlsio.Computing(h.Computing); workers > 1 {
 			runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + workers - 1) // else they take the shards' processors
 		}
-		e.handshakes = tlsio.NewPool(tlsio.PoolOptions{Computing: h.Computing, ActiveMax: h.Active, QueueMax: h.Queue})
+		e.handshakes.Store(tlsio.NewPool(tlsio.PoolOptions{
+			Computing: h.Computing, ActiveMax: h.Active, QueueMax: h.Queue,
+		}))
 	}
 }

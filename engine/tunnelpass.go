@@ -75,9 +75,14 @@ func (b *builder) resolver(set *config.ResolverSettings) int {
 	if index, done := b.resolvers[key]; done {
 		return index
 	}
-	b.sn.Resolvers = append(b.sn.Resolvers, upstream.NewResolver(upstream.ResolverOptions{
-		Servers: set.Servers, Timeout: set.Timeout, Valid: set.Valid, NoIPv4: set.NoIPv4, NoIPv6: set.NoIPv6,
-	}))
+	resolver := b.life.resolvers[key] // with what it remembers
+	if resolver == nil {
+		resolver = upstream.NewResolver(upstream.ResolverOptions{
+			Servers: set.Servers, Timeout: set.Timeout, Valid: set.Valid, NoIPv4: set.NoIPv4, NoIPv6: set.NoIPv6,
+		})
+	}
+	b.keptResolvers[key] = resolver
+	b.sn.Resolvers = append(b.sn.Resolvers, resolver)
 	b.resolvers[key] = len(b.sn.Resolvers)
 	return len(b.sn.Resolvers)
 }

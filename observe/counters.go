@@ -2,7 +2,7 @@ package observe
 
 // StateCount is the number of session states a gauge array holds; shard/state.go
 // checks at compile time that it has no more.
-const StateCount = 20
+const StateCount = 21
 
 // Outcome is how an upgrade request ended.
 type Outcome uint8
@@ -67,7 +67,7 @@ func (o HandshakeOutcome) String() string {
 // synchronisation; readers get a copy that the shard makes on request.
 type Counters struct {
 	Sessions [StateCount]uint64 // gauge: sessions by state
-	Tunnels  uint64             // gauge: sessions in Tunnel or HalfClosed
+	Tunnels  uint64             // gauge: sessions in Tunnel, HalfClosed or Closing
 
 	Accepted     uint64    // connections accepted
 	AcceptErrors uint64    // accept4 failures other than EAGAIN

@@ -25,6 +25,7 @@ type Entry struct {
 	Upstream string // address of the peer, as upstream.Peer.Name
 	URI      []byte // what the peer was asked for
 	Host     []byte // Host header field
+	Referrer []byte // Referer header field
 }
 
 // ErrorLog formats error log lines in nginx's shape and limits repeated ones. It
@@ -160,6 +161,10 @@ func appendContext(dst []byte, e *Entry) []byte {
 	if len(e.Host) > 0 {
 		dst = append(dst, `, host: "`...)
 		dst = append(appendValue(dst, e.Host), '"')
+	}
+	if len(e.Referrer) > 0 {
+		dst = append(dst, `, referrer: "`...)
+		dst = append(appendValue(dst, e.Referrer), '"')
 	}
 	return dst
 }

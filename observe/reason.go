@@ -31,6 +31,7 @@ const (
 	ReasonTLS                          // the TLS handshake failed, or the side broke TLS
 	ReasonHandshakeTimeout             // ssl_handshake_timeout, proxy_protocol_timeout or preread_timeout
 	ReasonPeerRemoved                  // the upstream's peer left its group (tunnels drain, tunnels close)
+	ReasonLifetime                     // tunnel_max_lifetime
 	reasonCount
 )
 
@@ -61,6 +62,7 @@ var reasonNames = [...]string{
 	ReasonTLS:              "tls_error",
 	ReasonHandshakeTimeout: "handshake_timeout",
 	ReasonPeerRemoved:      "peer_removed",
+	ReasonLifetime:         "lifetime",
 }
 
 // String is the name used in logs and metric labels.

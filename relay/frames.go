@@ -2,14 +2,16 @@ package relay
 
 // frames is a half's position in the WebSocket framing (RFC 6455 section 5.2),
 // packed in one word: 3 bits of phase, 1 bit that says whether the frame ends a
-// message, 4 bits of header bytes still needed, 56 bits of length. The bytes
-// themselves are not kept. RSV bits and opcodes are not judged: extensions give
+// message, 1 bit that a Close frame has come, which stays, 3 bits of header bytes
+// still needed, 56 bits of length. The bytes themselves are not kept. RSV bits and opcodes are not judged: extensions give
 // them meaning between the two ends.
 type frames uint64
 
 const (
 	phaseShift  = 61
 	endsMessage = 1 << 60
+	closeCame   = 1 << 59
+	marks       = endsMessage | closeCame
 	needShift   = 56
 	lengthMask  = 1<<needShift - 1
 )
@@ -26,11 +28,13 @@ const (
 )
 
 func (f frames) phase() int   { return int(f >> phaseShift) }
-func (f frames) need() int    { return int(f>>needShift) & 15 }
 func (f frames) left() uint64 { return uint64(f) & lengthMask }
 
+// need is how many bytes a phase within a header needs, from 1 to 8; 8 is kept as 0.
+func (f frames) need() int { return (int(f>>needShift)-1)&7 + 1 }
+
 func pack(phase, need int, length uint64) frames {
-	return frames(phase)<<phaseShift | frames(need)<<needShift | frames(length)
+	return frames(phase)<<phaseShift | frames(need&7)<<needShift | frames(length)
 }
 
 // payloadLeft is how many bytes of the current frame's payload are still to come.
@@ -51,16 +55,19 @@ func (f *frames) follow(b []byte) (messages uint32) {
 			*f = cur
 			return messages
 		case phaseStart:
-			cur = pack(phaseSecond, 1, 0)
+			cur = cur&closeCame | pack(phaseSecond, 1, 0)
 			if final, data := b[0]&0x80 != 0, b[0]&0x0F < 8; final && data {
 				cur |= endsMessage
 			}
+			if b[0]&0x0F == opClose {
+				cur |= closeCame
+			}
 			b = b[1:]
 		case phaseSecond:
-			cur, b = cur&endsMessage|second(b[0]), b[1:]
+			cur, b = cur&marks|second(b[0]), b[1:]
 			messages += cur.ended()
 		case phaseLength, phaseLengthThenMask, phaseMask:
-			cur, b = cur&endsMessage|headerByte(cur, b[0]), b[1:]
+			cur, b = cur&marks|headerByte(cur, b[0]), b[1:]
 			messages += cur.ended()
 		case phasePayload:
 			n := min(uint64(len(b)), cur.left())
@@ -82,7 +89,7 @@ func (f *frames) skip(n uint64) (messages uint32) {
 		*f -= frames(n)
 		return 0
 	}
-	*f = *f&endsMessage | pack(phaseStart, 0, 0)
+	*f = *f&marks | pack(phaseStart, 0, 0)
 	return f.ended()
 }
 

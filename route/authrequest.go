@@ -72,12 +72,12 @@ func (e *Env) ForgetUpstream() {
 	e.forgetTries()
 }
 
-// PassChallenge has the answer ask for what the upstream's 401 asks for: WWW-Authenticate.
+// PassChallenge has the answer ask for what the upstream's 401 asks for, too: WWW-Authenticate.
 func (e *Env) PassChallenge() {
 	if e.Resp == nil {
 		return
 	}
-	field := e.borrow()
+	field := append(e.borrow(), e.challenge...)
 	for i := range e.Resp.Fields {
 		if f := &e.Resp.Fields[i]; httpparse.EqualFold(f.Name.Of(e.RespHead), "www-authenticate") {
 			field = appendField(field, e.RespHead, f)

@@ -188,7 +188,12 @@ func (c *Compiler) unknownVariable(name string) error {
 			Text: `the variable "$` + name + `" exists in http only`, Hint: "use one of the stream context",
 		}
 	}
-	err := &CompileError{Text: `unknown variable "$` + name + `"`}
+	if _, known := streamVariables[name]; known && !c.stream {
+		return &CompileError{Text: `the variable "$` + name + `" exists in stream only`, Hint: "use one of the http context"}
+	}
+	err := &CompileError{
+		Text: `unknown variable "$` + name + `"`, Hint: "define it with map, geo, set or a named group of a regex",
+	}
 	near := nearest(name, func(yield func(string)) {
 		c.eachFixed(yield)
 		for known := range c.maps {
@@ -225,6 +230,23 @@ func (c *Compiler) eachFixed(yield func(string)) {
 	for _, known := range commonNames {
 		yield(known)
 	}
+}
+
+// CheckGroups refuses a regular expression with a group named like a variable that is built in.
+func (c *Compiler) CheckGroups(pattern string) error {
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return &CompileError{Text: "invalid regular expression: " + err.Error()}
+	}
+	for _, name := range re.SubexpNames() {
+		if name == "" {
+			continue
+		}
+		if err := c.checkNewName(strings.ToLower(name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkNewName refuses names that cannot be given to a map or capture.

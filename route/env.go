@@ -64,6 +64,8 @@ type Env struct {
 	RequestLength int64
 	// Status is the response's status; 0 if none was sent.
 	Status int
+	// ErrorStatus is what $status is within an error page, before there is an answer.
+	ErrorStatus int
 	// BytesSent counts what went to the client, BodyBytesSent the same without heads.
 	BytesSent     int64
 	BodyBytesSent int64
@@ -129,6 +131,8 @@ type Env struct {
 
 	// challenge is a line for the heads of answers (Auth.Challenge); nil for none.
 	challenge []byte
+
+	stuck stuck // StickTo
 
 	carried carriedFields // of the response with X-Accel-Redirect
 

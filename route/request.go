@@ -128,6 +128,8 @@ func (c *Compiler) newRequestRecipe(headers []SetHeader) (requestRecipe, error) 
 // e needs Head, Req, RawTarget, URI, Args, Server and Location, and after Resolve for
 // a Dynamic proxy_pass. dst may grow; the result aliases it.
 func (p *Proxy) AppendRequest(dst []byte, e *Env, form RequestForm) ([]byte, RequestSent) {
+	e.tries.asking = true
+	defer e.asked()
 	sent := RequestSent{Minor: p.Minor}
 	protocols := p.appendUpgrade(e.borrow(), e, form.Upgrade)
 	if len(protocols) > 0 {

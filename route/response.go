@@ -93,6 +93,7 @@ func (p *Proxy) AppendResponse(dst []byte, e *Env, form ResponseForm) []byte {
 		dst = append(dst, added...)
 		e.giveBack(added)
 	}
+	dst = e.appendSticky(dst)
 	if status == 101 {
 		dst = appendUpgradeOf(dst, e.RespHead, resp)
 		dst = append(dst, "Connection: upgrade\r\n"...)

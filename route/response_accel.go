@@ -86,7 +86,7 @@ func (p *Proxy) CarryFields(e *Env) {
 			}
 		}
 	}
-	e.carried.lines = e.keep(buf)
+	e.carried.lines = e.keep(e.appendSticky(buf))
 	e.giveBack(buf)
 }
 

@@ -101,6 +101,15 @@ type Settings struct {
 	// WebsocketStrict refuses WebSocket handshakes that break RFC 6455, of either side
 	// (websocket_strict).
 	WebsocketStrict bool
+	// Origins are the Origin fields that WebSocket handshakes may have; nil for any
+	// (websocket_origin).
+	Origins *Origins
+	// TunnelCount is the number of the count that tunnels are in, 0 for none; at most TunnelsMax
+	// may be in it. Who finds it full is asked to come back after TunnelsRetry seconds and up
+	// to half as many more (tunnels_max).
+	TunnelCount  uint32
+	TunnelsMax   int64
+	TunnelsRetry int64
 	// TunnelFrames follows the frames of WebSocket tunnels (tunnel_frames).
 	TunnelFrames bool
 	// PassTrailers lets trailer fields pass in both directions (proxy_pass_trailers).
@@ -157,6 +166,8 @@ type Settings struct {
 	SatisfyAny bool
 	// AuthRequest asks another location; nil for none (auth_request).
 	AuthRequest *AuthRequest
+	// Mirror has copies of requests sent elsewhere; nil for none (mirror).
+	Mirror *Mirror
 	// Referers is nil without valid_referers, SecureLink without secure_link and secure_link_secret.
 	Referers   *Referers
 	SecureLink *SecureLink

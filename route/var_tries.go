@@ -16,6 +16,7 @@ type tries struct {
 	earlier                    []try
 	present                    try  // while it is rendered
 	leaves                     bool // the next try is with another upstream
+	asking                     bool // the request is rendered: as in nginx no try with this upstream is in the lists
 	sentBefore, receivedBefore int64
 }
 
@@ -73,9 +74,31 @@ func (e *Env) appendTries(dst []byte, part func([]byte, *try) []byte) ([]byte, b
 	if e.UpstreamAddr == "" {
 		return dst, false
 	}
+	if e.tries.asking {
+		return e.appendLeft(dst, part)
+	}
 	dst = e.appendEarlier(dst, part)
 	e.tries.present = e.presentTry()
 	return part(dst, &e.tries.present), true
+}
+
+// asked says that the request is rendered.
+func (e *Env) asked() { e.tries.asking = false }
+
+// appendLeft appends the tries with the upstreams before the present one.
+func (e *Env) appendLeft(dst []byte, part func([]byte, *try) []byte) ([]byte, bool) {
+	all := e.tries.earlier
+	last := len(all) - 1
+	for last >= 0 && !all[last].left {
+		last--
+	}
+	if last < 0 {
+		return dst, false
+	}
+	e.tries.earlier = all[:last]
+	dst = e.appendEarlier(dst, part)
+	e.tries.earlier = all
+	return part(dst, &all[last]), true
 }
 
 // appendEarlier appends the tries before the present one, with what separates them from it.

@@ -160,6 +160,9 @@ func varServerName(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
 
 // varStatus pads to three digits, as nginx does: 000 if nothing was answered.
 func varStatus(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
+	if e.Status == 0 {
+		return appendStatus(dst, e.ErrorStatus), true
+	}
 	return appendStatus(dst, e.Status), true
 }
 

@@ -119,12 +119,16 @@ func (sh *Shard) admit(fd int32, listener int, peer netip.AddrPort) {
 			return
 		}
 	}
+	if !sh.snapshot.hasListener(uint16(listener)) && sh.former.of[uint16(listener)] == nil {
+		sys.Close(fd)
+		return
+	}
 	h, s := sh.sessions.Alloc()
 	sh.addresses.put(h, peer)
 	s.slot = h.Slot
 	s.id = sh.opt.NextID()
 	s.listener = uint16(listener)
-	s.policy = sh.snapshot.Table.Default(listener).Settings.Policy
+	s.policy = sh.snapshotOf(s).Table.Default(listener).Settings.Policy
 	s.openedTick = sh.tick
 	s.Down.Open(fd)
 	s.Up.FD = -1
@@ -140,7 +144,7 @@ func (sh *Shard) admit(fd int32, listener int, peer netip.AddrPort) {
 
 // greet begins a connection as its listener asks.
 func (sh *Shard) greet(s *Session) {
-	if l := &sh.snapshot.Listeners[s.listener]; l.ProxyProtocol {
+	if l := &sh.snapshotOf(s).Listeners[s.listener]; l.ProxyProtocol {
 		sh.setState(s, ProxyHeader)
 		wait := l.ProxyHeaderMs
 		if s.has(flagRefused) {

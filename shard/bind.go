@@ -18,11 +18,13 @@ func (r *Request) bindAddrs() *route.LocalAddrs {
 	return r.proxy.Bind()
 }
 
+// boundIdentity sets the numbers of identities apart from those of TLS settings.
+const boundIdentity = 1 << 31
+
 // identifyBind lets only requests with the same proxy_bind share a connection.
 func (sh *Shard) identifyBind(r *Request) {
-	const bound = 1 << 31 // sets these numbers apart from those of TLS settings
 	if addrs := r.bindAddrs(); addrs != nil && addrs.Len() > 0 {
-		r.identity = sh.identities.of(bound|r.identity, addrs.Key()).number
+		r.identity = sh.identities.of(boundIdentity|r.identity, addrs.Key()).number
 	}
 }
 

@@ -25,7 +25,7 @@ func (sh *Shard) startBody(s *Session, r *Request, framing httpparse.Framing, re
 		down.Kind, r.keepDown = httpparse.BodyClose, false
 	}
 	r.keepUp = r.keepUp && framing.Kind != httpparse.BodyClose && r.resp.KeepAlive(e.RespHead)
-	r.keepDown = r.keepDown && r.up.ended && !r.cut && !sh.quitting
+	r.keepDown = r.keepDown && r.up.ended && !r.cut && !sh.ends(s)
 	trailers := rechunk && r.settings().PassTrailers
 	e.Status = r.answerStatus(r.resp.Status) // for texts with $status
 	out := r.proxy.AppendResponse(sh.out[:0], e, route.ResponseForm{
@@ -87,6 +87,9 @@ func (r *Request) bodyless() bool { return r.status == 204 || r.status == 304 }
 func (sh *Shard) begun(r *Request, status int) {
 	r.answered = true
 	r.env.Status = status
+	if status != 101 && !r.connect {
+		sh.forgetCount(r) // no tunnel comes of it
+	}
 	if class := status / 100; class < len(sh.counters.Responses) {
 		sh.counters.Responses[class]++
 	}
@@ -267,7 +270,7 @@ func (sh *Shard) finish(s *Session, r *Request) (again bool) {
 	r.env.Completed = true
 	sh.leaveUpstream(s, r)
 	whole := r.up.ended && !r.cut
-	if r.keepDown && whole && !sh.quitting {
+	if r.keepDown && whole && !sh.ends(s) {
 		return sh.enterIdle(s, r)
 	}
 	return sh.endConnection(s, r, whole)
@@ -282,6 +285,7 @@ func (sh *Shard) leaveUpstream(s *Session, r *Request) {
 	r.env.UpstreamResponseMs = sh.nowMs - r.tryMs
 	r.env.UpstreamResponseLength = r.down.read
 	r.group.Took(r.peer, r.env.UpstreamHeaderMs, r.env.UpstreamResponseMs)
+	sh.learnEnd(r)
 	if r.keepUp && r.up.ended && !r.cut && !r.up.pending() && s.Up.Bits&relay.RdHup == 0 {
 		sh.poolUpstream(s, r)
 	} else {

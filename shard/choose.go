@@ -9,6 +9,8 @@ import (
 type Balancing struct {
 	// Key is that of hash, rendered for a group that wants it.
 	Key route.Template
+	// Sticky says which peer a request belongs to; nil for a group without.
+	Sticky *Sticky
 }
 
 // choose picks a peer for the request's next try, or returns nil if none is left. It is lent
@@ -17,6 +19,11 @@ func (sh *Shard) choose(s *Session, r *Request) *upstream.Peer {
 	if r.choice.Fresh() {
 		sh.fillChoice(s, r)
 	}
+	if b := r.snapshot.balancing(r.group); b != nil && b.Sticky != nil {
+		return sh.chooseSticky(r, b.Sticky)
+	}
+	r.sticky = stickyState{}
+	r.env.StickTo(nil, "")
 	return r.group.Pick(&r.choice, sh.nowMs)
 }
 

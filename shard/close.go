@@ -66,4 +66,5 @@ func (sh *Shard) endTunnel(s *Session) {
 func (sh *Shard) forgetTunnel(s *Session) {
 	sh.releaseLimits(s)
 	delete(sh.paces, s.slot)
+	delete(sh.closings, s.slot)
 }

@@ -82,18 +82,21 @@ func (sh *Shard) nextTry(s *Session, r *Request, last *failure) {
 	}
 }
 
-// noPeer answers when every peer was tried or is unavailable.
+// noPeer answers when every peer was tried or is unavailable. As in nginx the status is that of
+// the last failure only if every peer was tried, else 502, and the lists of tries name the group.
 func (sh *Shard) noPeer(s *Session, r *Request, last *failure) {
-	if last == nil || r.tries < r.group.Len() { // nginx's lists name the group then
-		r.env.BeginTry(r.group.Name, r.up.sent)
-		r.env.FailTry(502, 0)
-	}
-	if last != nil {
+	if last != nil && r.tries >= r.group.Len() {
 		sh.giveUp(s, *last)
 		return
 	}
+	r.env.BeginTry(r.group.Name, r.up.sent)
+	r.env.FailTry(502, 0)
 	sh.logError(s, observe.LevelError, "no live upstreams while connecting to upstream", nil)
-	s.cause(observe.ReasonConnectFailed, observe.SideUpstream)
+	reason := observe.ReasonConnectFailed
+	if last != nil {
+		reason = failures[*last].reason
+	}
+	s.cause(reason, observe.SideUpstream)
 	r.upFailed = true
 	sh.refuse(s, 502)
 }

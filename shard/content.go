@@ -15,7 +15,7 @@ func (sh *Shard) settle(s *Session, r *Request) {
 	set := r.settings()
 	s.policy = set.Policy
 	r.keepDown = r.keepDown && set.KeepaliveTimeout > 0 && int64(s.requests) < set.KeepaliveRequests &&
-		sh.nowMs-sh.tickMs(s.openedTick) <= set.KeepaliveTime && !sh.quitting
+		sh.nowMs-sh.tickMs(s.openedTick) <= set.KeepaliveTime && !sh.ends(s)
 	sh.setNagle(s, !set.TCPNodelay)
 }
 
@@ -98,6 +98,8 @@ func (sh *Shard) startProxy(s *Session, r *Request) {
 		s.cause(observe.ReasonBadRequest, observe.SideClient)
 		sh.logError(s, observe.LevelInfo, "client sent an invalid WebSocket handshake:", []byte(handshake.String()))
 		sh.refuse(s, handshake.Status())
+	case !sh.mayTunnel(s, r):
+		return
 	case (s.state == ReadHead || s.state.deciding() && !r.paged) && !r.up.ended && !r.asGet && sh.holdsBody(s, r):
 		return
 	case r.framingUp().Kind == httpparse.BodyChunked && r.proxy.Minor == 0:

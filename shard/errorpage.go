@@ -50,6 +50,7 @@ func (sh *Shard) errorPage(s *Session, r *Request, status int) bool {
 	if r.status = p.Overwrite; p.Overwrite == route.KeepStatus {
 		r.status = onWire(status)
 	}
+	r.env.ErrorStatus = r.status
 	switch {
 	case p.Redirects():
 		r.status = 0

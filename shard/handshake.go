@@ -41,7 +41,7 @@ func (sh *Shard) enterHandshake(s *Session) {
 // handshakeMs bounds the TLS handshake with a client: one that is refused in the end has
 // less time.
 func (sh *Shard) handshakeMs(s *Session) int64 {
-	ms := sh.snapshot.Listeners[s.listener].HandshakeMs
+	ms := sh.snapshotOf(s).Listeners[s.listener].HandshakeMs
 	if s.has(flagRefused) {
 		return min(ms, refusalHeadMs)
 	}
@@ -74,7 +74,7 @@ func (sh *Shard) onHandshake(s *Session) (again bool) {
 
 // startHandshake orders the handshake with the client.
 func (sh *Shard) startHandshake(s *Session) {
-	l := &sh.snapshot.Listeners[s.listener]
+	l := &sh.snapshotOf(s).Listeners[s.listener]
 	leftMs := max(sh.handshakeMs(s)-(sh.nowMs-sh.tickMs(s.sinceTick)), 1)
 	ok := sh.order(s, legDown, tlsio.Order{
 		FD: s.Down.FD, Deadline: time.Now().Add(time.Duration(leftMs) * time.Millisecond), Choose: l.TLS,
@@ -204,7 +204,7 @@ func (sh *Shard) countHandshake(h *handshaking, r *tlsio.Result) {
 // plainOnTLS takes a client's first request although it does not speak TLS, so that it can
 // be told so (497, by default a 400).
 func (sh *Shard) plainOnTLS(s *Session) (again bool) {
-	if sh.snapshot.Listeners[s.listener].Stream != nil {
+	if sh.snapshotOf(s).Listeners[s.listener].Stream != nil {
 		s.cause(observe.ReasonTLS, observe.SideClient)
 		sh.logError(s, observe.LevelInfo, "client sent no TLS to a TLS port", nil)
 		sh.close(s, observe.ReasonTLS, observe.SideClient)
@@ -212,19 +212,19 @@ func (sh *Shard) plainOnTLS(s *Session) (again bool) {
 	}
 	sh.setState(s, ReadHead)
 	sh.lendRequest(s).plainOnTLS = true
-	sh.timers.Set(s.slot, sh.nowMs+sh.snapshot.Table.Default(int(s.listener)).Settings.ClientHeaderTimeout)
+	sh.timers.Set(s.slot, sh.nowMs+sh.snapshotOf(s).Table.Default(int(s.listener)).Settings.ClientHeaderTimeout)
 	return true
 }
 
 // greeted goes on with a connection whose client has been greeted as the listener asks:
 // behind the header of the PROXY protocol and the TLS handshake.
 func (sh *Shard) greeted(s *Session) {
-	if sh.snapshot.Listeners[s.listener].Stream != nil {
+	if sh.snapshotOf(s).Listeners[s.listener].Stream != nil {
 		sh.enterPreread(s)
 		return
 	}
 	sh.setState(s, ReadHead)
-	wait := sh.snapshot.Table.Default(int(s.listener)).Settings.ClientHeaderTimeout
+	wait := sh.snapshotOf(s).Table.Default(int(s.listener)).Settings.ClientHeaderTimeout
 	if s.has(flagRefused) {
 		wait = min(wait, refusalHeadMs)
 	}
@@ -234,7 +234,7 @@ func (sh *Shard) greeted(s *Session) {
 // afterProxyHeader goes on with a connection behind the header of the PROXY protocol, or
 // one that has none.
 func (sh *Shard) afterProxyHeader(s *Session) {
-	if sh.snapshot.Listeners[s.listener].TLS != nil {
+	if sh.snapshotOf(s).Listeners[s.listener].TLS != nil {
 		sh.enterHandshake(s)
 		return
 	}

@@ -14,6 +14,7 @@ func (sh *Shard) house() {
 	more := sh.pooled.expire(sh)
 	sh.forgetLeft()
 	more = sh.retryAccept() || more
+	more = sh.formerRemain() || more
 	more = sh.logSuppressed() || more
 	more = sh.trim() || more
 	if more {

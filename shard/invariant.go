@@ -52,6 +52,8 @@ func (a *audit) session(s *Session) {
 	switch s.state {
 	case Tunnel, HalfClosed:
 		a.tunnel(s)
+	case Closing:
+		assert.That(s.request == 0 && s.timer.Armed(), "a tunnel that is being ended has a timer and no request")
 	case Idle, Linger, Closed:
 		assert.That(s.request == 0, "no request between two requests or after the last")
 		assert.That(s.Up.FD < 0, "no upstream between two requests or after the last")
@@ -85,7 +87,7 @@ func (a *audit) tunnel(s *Session) {
 	p := a.sh.opt.Policies.At(s.policy)
 	if p.TunnelReadMs == 0 && s.sinceTick == 0 && !s.has(flagYoung) && a.sh.timers.Len() > 0 {
 		// A timer set while it was blocked may still run; it is not set again.
-		assert.That(!s.timer.Armed() || p.TunnelBlockedMs > 0, "an idle tunnel without limits has no timer")
+		assert.That(!s.timer.Armed() || p.TunnelBlockedMs > 0 || p.LifetimeMs > 0, "an idle tunnel without limits has no timer")
 	}
 	idle := s.Down.State == relay.Flow && s.Up.State == relay.Flow &&
 		(s.Down.Bits|s.Up.Bits)&relay.CanRead == 0 && s.sinceTick == 0
@@ -122,7 +124,7 @@ func (a *audit) gauges() {
 	for state, n := range a.states {
 		assert.That(c.Sessions[state] == n, "the gauge of each state counts its sessions")
 	}
-	assert.That(c.Tunnels == a.states[Tunnel]+a.states[HalfClosed], "the gauge of tunnels counts them")
+	assert.That(c.Tunnels == a.states[Tunnel]+a.states[HalfClosed]+a.states[Closing], "the gauge of tunnels counts them")
 	assert.That(a.sh.timers.Len() == a.timers, "the wheel holds the timers of the sessions")
 }
 

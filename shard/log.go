@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"holdfast/httpparse"
 	"holdfast/internal/sys"
 	"holdfast/observe"
 )
@@ -156,6 +157,7 @@ func (sh *Shard) describe(s *Session, e *observe.Entry) {
 	if host, ok := r.req.Find(buf.B, fieldHost); ok {
 		e.Host = host
 	}
+	e.Referrer, _ = r.req.Find(buf.B, httpparse.FieldReferer)
 	if r.peer != nil {
 		e.Upstream = r.peer.Name
 		e.Scheme = r.upstreamScheme()
@@ -215,6 +217,7 @@ func (sh *Shard) countPeerBytes(r *Request) {
 // head was understood, or that got an answer.
 func (sh *Shard) endRequest(r *Request) {
 	sh.countPeerBytes(r)
+	sh.forgetCount(r)
 	e := &r.env
 	if r.sub != nil { // the client left meanwhile
 		e.Return(&r.sub.mark)

@@ -136,6 +136,8 @@ func (sh *Shard) step(s *Session) (again bool) {
 	switch s.state {
 	case Tunnel, HalfClosed:
 		return sh.onTunnel(s)
+	case Closing:
+		return sh.onClosing(s)
 	case ReadHead:
 		return sh.onReadHead(s)
 	case Delay:

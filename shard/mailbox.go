@@ -81,8 +81,8 @@ func (sh *Shard) snapshotCounters() observe.Counters {
 // Use makes sn the configuration of requests that begin from now on.
 func (sh *Shard) Use(sn *Snapshot) {
 	sh.Post(func(sh *Shard) {
-		sh.snapshot = sn
-		sh.adHoc = adHocGroups{}
+		sh.use(sn)
+		sh.walkFormer(0)
 	})
 }
 

@@ -173,15 +173,21 @@ func (sh *Shard) triesOther(s *Session, r *Request) bool {
 }
 
 // repeatable reports whether another try can't do twice what must be done once.
-func (r *Request) repeatable() bool { return !r.sentHead || r.asGet || idempotent(r.req.MethodID) }
+func (r *Request) repeatable() bool { return !r.sentHead || r.asGet || r.idempotent() }
 
-// idempotent methods may be sent twice (RFC 9110 section 9.2.2); a method we don't
-// know may not.
-func idempotent(m httpparse.MethodID) bool {
-	switch m {
+// idempotent methods may be sent twice (RFC 9110 section 9.2.2, RFC 4918 section 9, and the
+// others that RFC 9110 section 16.1.1 has registered so); one that nobody defined may not.
+func (r *Request) idempotent() bool {
+	switch r.req.MethodID {
 	case httpparse.MethodGet, httpparse.MethodHead, httpparse.MethodPut, httpparse.MethodDelete,
 		httpparse.MethodOptions, httpparse.MethodTrace:
 		return true
+	case httpparse.MethodOther:
+		switch string(r.req.Method.Of(r.env.Head)) {
+		case "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "UNLOCK", "REPORT", "SEARCH", "ACL", "MKCALENDAR",
+			"VERSION-CONTROL", "CHECKIN", "CHECKOUT", "UNCHECKOUT", "LABEL", "MERGE", "UPDATE", "MKWORKSPACE", "MKACTIVITY":
+			return true
+		}
 	}
 	return false
 }

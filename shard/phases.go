@@ -17,7 +17,8 @@ const (
 	phaseRewrite                    // set, if, rewrite and return of the location
 	phaseLimits                     // limit_req, limit_conn
 	phaseAccess                     // allow, deny, auth_basic, auth_request
-	phaseTry                        // mirror, try_files
+	phaseTry                        // try_files
+	phaseMirror                     // mirror
 	phaseContent                    // the upstream or a file
 )
 
@@ -33,6 +34,7 @@ func init() {
 		phaseLimits:        (*Shard).limitPhase,
 		phaseAccess:        (*Shard).accessPhase,
 		phaseTry:           (*Shard).tryPhase,
+		phaseMirror:        (*Shard).mirrorPhase,
 		phaseContent:       (*Shard).content,
 	}
 }
@@ -40,7 +42,7 @@ func init() {
 // startPhases takes the request through the phases from this one on.
 func (sh *Shard) startPhases(s *Session, r *Request, from phase) {
 	r.phase = from
-	r.check, r.denied = 0, 0
+	r.check, r.denied, r.mirrors = 0, 0, false
 	sh.runPhases(s, r)
 }
 

@@ -52,8 +52,11 @@ func (sh *Shard) takeGlued(s *Session, r *Request) bool {
 	return true
 }
 
+// holdsIt reports whether what is read of the body is kept, for the upstream or for copies.
+func (r *Request) holdsIt() bool { return r.mirrors || !r.replacesBody() }
+
 func (sh *Shard) holdBody(r *Request, payload, trailers []byte) {
-	if r.replacesBody() {
+	if !r.holdsIt() {
 		return
 	}
 	if len(payload) > 0 {
@@ -73,8 +76,9 @@ func (sh *Shard) bodyHeld(r *Request) {
 	if r.server.KeepsBody() {
 		r.env.KeepBody(sh.heldBody(r))
 	}
-	known := r.settings().RequestBuffering || r.proxy.Minor == 0
-	if r.proxy.Minor == 0 {
+	minor0 := r.proxy != nil && r.proxy.Minor == 0
+	known := r.settings().RequestBuffering || minor0
+	if minor0 {
 		sh.putBuf(&r.up.trailers)
 	}
 	if known && r.up.framing.Kind == httpparse.BodyChunked && r.up.trailers == 0 {
@@ -120,8 +124,13 @@ func (sh *Shard) onReadBody(s *Session) (again bool) {
 	}
 	for range pumpRounds {
 		switch {
-		case r.up.ended, !r.replacesBody() && (r.up.read > r.settings().ClientBodyBufferSize || sh.memoryShort()):
-			sh.startProxy(s, r)
+		case r.up.ended, r.holdsIt() && (r.up.read > r.settings().ClientBodyBufferSize || sh.memoryShort()):
+			if r.mirrors {
+				sh.mirrorHeld(s, r)
+				sh.runPhases(s, r)
+			} else {
+				sh.startProxy(s, r)
+			}
 			return true
 		case s.Down.Bits&relay.CanRead == 0:
 			sh.await(s, r, waitClientBody)
@@ -145,7 +154,7 @@ const chunkRoom = 1 << 10
 func (sh *Shard) readBodyHeld(s *Session, r *Request) bool {
 	raw := sh.mover.Scratch
 	room := r.settings().ClientBodyBufferSize - r.up.read + chunkRoom
-	if room < int64(len(raw)) && !r.replacesBody() {
+	if room < int64(len(raw)) && r.holdsIt() {
 		raw = raw[:room]
 	}
 	if r.up.framing.Kind == httpparse.BodyLength && r.up.left < int64(len(raw)) {

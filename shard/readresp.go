@@ -299,6 +299,7 @@ func (sh *Shard) answer(s *Session, r *Request, data []byte) {
 	if sh.triesOther(s, r) {
 		return
 	}
+	sh.learn(r)
 	if r.sub != nil {
 		sh.endSubrequest(s, r, framing, rest)
 		return

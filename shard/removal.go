@@ -124,7 +124,7 @@ func (sh *Shard) hasLeft(s *Session) bool {
 
 // endRemoved ends a tunnel whose peer is gone.
 func (sh *Shard) endRemoved(s *Session) {
-	sh.close(s, observe.ReasonPeerRemoved, observe.SideProxy)
+	sh.closeTunnel(s, codeGoingAway, observe.ReasonPeerRemoved)
 }
 
 // forgetLeft forgets peers that are not known any more.

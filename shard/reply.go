@@ -17,8 +17,8 @@ func (sh *Shard) beginReply(s *Session, r *Request, status int) route.ReplyForm 
 	sh.countOutcome(r, observe.OutcomeRejected)
 	r.env.NowNs = sh.wallNs()
 	r.env.Status = r.answerStatus(status) // for texts with $status
-	r.keepDown = r.keepDown && !r.cut && !sh.quitting && sh.discardGlued(r) && keepsAfter(r, status)
-	return route.ReplyForm{Keepalive: r.keepDown, Status: r.status}
+	r.keepDown = r.keepDown && !r.cut && !sh.ends(s) && sh.discardGlued(r) && keepsAfter(r, status)
+	return route.ReplyForm{Keepalive: r.keepDown, Status: r.status, RetryAfterSec: r.retrySec}
 }
 
 // finishReply sends the answer, or the part of it before a file, and enters Reply.
@@ -85,7 +85,7 @@ func (sh *Shard) onReply(s *Session) (again bool) {
 		return false
 	}
 	r.env.Completed = true
-	if r.keepDown && !sh.quitting {
+	if r.keepDown && !sh.ends(s) {
 		return sh.enterIdle(s, r)
 	}
 	s.cause(observe.ReasonRefused, observe.SideProxy)

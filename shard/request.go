@@ -30,6 +30,7 @@ type Request struct {
 	group    *upstream.Group
 	peer     *upstream.Peer
 	choice   upstream.Choice
+	sticky   stickyState
 
 	head     uint32 // buffer: the head; B[R:W] is what came behind it and is not used yet
 	body     uint32 // buffer: the request body, as far as it is held, 0: none
@@ -51,6 +52,9 @@ type Request struct {
 	wait     wait  // what the timer bounds
 	waitMark int64 // the count of bytes that shows progress of it, when the timer was set
 	counted  int64 // bytes that are in a peer's account already
+
+	tunnelCount uint32 // number of the count that it is in because it may become a tunnel, 0: none
+	retrySec    int    // the delay that a refusal asks for, 0: the usual one
 
 	upgrade  httpparse.UpgradeKind
 	sentHead bool // the upstream may have some of this request
@@ -86,6 +90,7 @@ type Request struct {
 	broken     bool               // its head was refused: no upstream may see it
 	plainOnTLS bool               // it came without TLS where TLS is spoken
 	connect    bool               // a CONNECT: it becomes a tunnel without a request to the upstream
+	mirrors    bool               // its body is read for copies of it (mirror)
 	resolving  bool               // its name is being resolved
 	nameOrder  uint64             // of that question
 	named      bool               // it was: the next try is the first
@@ -163,7 +168,7 @@ func (r *Request) recycle() {
 
 // startRequest readies a recycled r for the next head on the connection.
 func (sh *Shard) startRequest(s *Session, r *Request) {
-	r.snapshot = sh.snapshot
+	r.snapshot = sh.snapshotOf(s)
 	r.server = r.snapshot.Table.Default(int(s.listener))
 	s.policy = r.server.Settings.Policy
 	r.req.MaxFields = int(r.server.Settings.MaxHeaders)
@@ -183,7 +188,7 @@ func (sh *Shard) startRequest(s *Session, r *Request) {
 
 // fillAddresses fills in both ends of the client's connection.
 func (sh *Shard) fillAddresses(s *Session, e *route.Env) {
-	l := &sh.snapshot.Listeners[s.listener]
+	l := &sh.snapshotOf(s).Listeners[s.listener]
 	if l.Unix != "" {
 		e.LocalPath = l.Unix
 		return

@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/sys"
 	"holdfast/internal/wheel"
 	"holdfast/limit"
+	"holdfast/mirror"
 	"holdfast/observe"
 	"holdfast/pool"
 	"holdfast/preread"
@@ -44,12 +45,16 @@ type Options struct {
 	// Quiet, if set, is called on the shard's thread when it has tidied up after a busy
 	// time and kept nothing for reuse. It must not block.
 	Quiet func()
+	// TunnelCounts count tunnels over all shards (tunnels_max).
+	TunnelCounts *TunnelCounts
 	// Zones count connections over all shards (limit_conn).
 	Zones *limit.Zones
 	// Handshakes makes the TLS handshakes of all shards; nil where nothing speaks TLS.
 	Handshakes *tlsio.Pool
 	// Access verifies passwords; nil where nobody is asked for one.
 	Access *access.Pool
+	// Mirrors sends copies of requests (mirror); nil sends none.
+	Mirrors *mirror.Pool
 	// KernelTLS is what of TLS connections the kernel gets.
 	KernelTLS tlsio.Kernel
 	// Load, if set, tells a program in the kernel that chooses shards what this one has:
@@ -78,6 +83,7 @@ type Shard struct {
 	bindTurn   uint32          // connections with proxy_bind so far
 	orders     uint64          // verdicts on credentials so far
 	snapshot   *Snapshot
+	former     formerListeners
 	handshakes map[uint32]*handshaking // by slot of the session
 	identities identities
 	proxied    proxiedList
@@ -85,6 +91,7 @@ type Shard struct {
 	paces      map[uint32]paces // by slot of the session
 	limits     heldLimits
 	leaving    leavers
+	closings   map[uint32]closing // by slot of the session
 	landings   landings
 	trial      limit.Trial // of limit_req
 	adHoc      adHocGroups // of addresses and names that proxy_pass rendered from variables

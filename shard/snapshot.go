@@ -51,6 +51,8 @@ type RateZone struct {
 
 // ListenerInfo is what a request may want to know about where it came in.
 type ListenerInfo struct {
+	// Gone says that no listener has this number; it is that of one of an earlier configuration.
+	Gone     bool
 	Addr     netip.AddrPort // not valid for a unix socket
 	Unix     string
 	Wildcard bool // the local address differs from connection to connection
@@ -90,6 +92,9 @@ type Policy struct {
 	LingerMs        int64  // whole lingering close
 	LingerReadMs    int64  // wait for one read within it
 	KeepaliveMinMs  int64  // an idle client connection is not closed to end the process, or to make room
+	LifetimeMs      int64  // age at which a tunnel is ended (tunnel_max_lifetime)
+	LifetimeJitter  uint8  // percent by which that differs from tunnel to tunnel, either way
+	TunnelCount     uint32 // number of the count that a tunnel is in (tunnels_max), 0: none
 	EndsAtFin       bool   // one direction's end is the end of both (proxy_half_close off)
 	DeadPeers       bool   // the kernel looks for a dead upstream (proxy_socket_keepalive)
 	Logs            LogSet // who gets the line at a tunnel's close

@@ -34,6 +34,7 @@ import (
 //	      │ one half Shut          ▲                              end of batch
 //	      ▼                        │
 //	    HalfClosed ────────────────┘
+//	either ─ we end it ─▶ Closing ─ both said their Close, timer ─▶ Linger, Closed
 //	error_page may lead from ReadBody, Connect, UpHandshake, SendHead and ReadResp to Delay and Access
 //	any state ─▶ Closed: reset, client gone, timer with nothing left to say
 type State uint8
@@ -56,6 +57,7 @@ const (
 	Switch                   // writing the 101 and what came behind either head
 	Tunnel                   // both halves live
 	HalfClosed               // one half has ended
+	Closing                  // a tunnel that we end: Close frames are on the way, and awaited
 	Idle                     // between two requests
 	Reply                    // writing an answer of our own
 	Linger                   // FIN sent, discarding what the client still sends
@@ -68,7 +70,7 @@ var _ [observe.StateCount]struct{} = [stateCount]struct{}{}
 
 var stateNames = [stateCount]string{
 	"free", "proxyheader", "handshake", "preread", "readhead", "delay", "access", "readbody", "connect", "uphandshake",
-	"sendhead", "readresp", "body", "switch", "tunnel", "halfclosed", "idle", "reply", "linger", "closed",
+	"sendhead", "readresp", "body", "switch", "tunnel", "halfclosed", "closing", "idle", "reply", "linger", "closed",
 }
 
 // String is the state's name in metrics and dumps.
@@ -89,7 +91,7 @@ func to(states ...State) (set uint32) {
 	return set
 }
 
-// legal has, for each state, the set of states that may follow: 91 edges.
+// legal has, for each state, the set of states that may follow: 95 edges.
 var legal = [stateCount]uint32{
 	Free:        to(ProxyHeader, Handshake, Preread, ReadHead),
 	ProxyHeader: to(Handshake, Preread, ReadHead, Closed),
@@ -105,8 +107,9 @@ var legal = [stateCount]uint32{
 	ReadResp:    to(Delay, Access, Body, Switch, ReadResp, Connect, Reply, Closed),
 	Body:        to(Idle, Linger, Closed),
 	Switch:      to(Tunnel, HalfClosed, Linger, Closed),
-	Tunnel:      to(HalfClosed, Linger, Closed),
-	HalfClosed:  to(Linger, Closed),
+	Tunnel:      to(HalfClosed, Closing, Linger, Closed),
+	HalfClosed:  to(Closing, Linger, Closed),
+	Closing:     to(Linger, Closed),
 	Idle:        to(ReadHead, Closed),
 	Reply:       to(Idle, Linger, Closed),
 	Linger:      to(Closed),
@@ -136,4 +139,4 @@ func (sh *Shard) setState(s *Session, next State) {
 }
 
 // tunnelled reports whether a session in this state counts as a live tunnel.
-func (s State) tunnelled() bool { return s == Tunnel || s == HalfClosed }
+func (s State) tunnelled() bool { return s == Tunnel || s == HalfClosed || s == Closing }

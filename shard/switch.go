@@ -10,6 +10,7 @@ import (
 // first bytes of the tunnel: they are held by its halves and go before anything read
 // later.
 func (sh *Shard) startSwitch(s *Session, r *Request, rest []byte) {
+	sh.learn(r)
 	out := r.proxy.AppendResponse(sh.out[:0], &r.env, route.ResponseForm{})
 	sh.setState(s, Switch)
 	r.group.OK(r.peer)
@@ -67,6 +68,7 @@ func (sh *Shard) openTunnel(s *Session) {
 	if r := sh.cold(s); r.stream == nil {
 		sh.logTunnelOpen(s, r)
 	}
+	sh.keepCount(s, sh.cold(s))
 	sh.releaseRequest(s)
 	if id := s.Down.TLS(); id != 0 {
 		sh.mover.TLS.Forget(id)

@@ -57,6 +57,8 @@ func (sh *Shard) onTimer(s *Session) {
 	switch s.state {
 	case Tunnel, HalfClosed:
 		sh.onTunnelTimer(s)
+	case Closing:
+		sh.endClosing(s)
 	case ReadHead:
 		sh.onHeadTimer(s)
 	case Idle:

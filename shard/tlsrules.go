@@ -38,14 +38,13 @@ func noteOf(status int) string {
 
 // misdirected reports whether the client named another server in its handshake, or its
 // certificate was judged by other rules than those of the request's server: by those of the
-// default server, where it named none. The latter nginx lets pass.
-func (sh *Shard) misdirected(s *Session, r *Request) bool {
+// default server, where it named none; of an earlier configuration, perhaps. The latter nginx lets pass.
+func misdirected(r *Request) bool {
 	e := &r.env
 	if e.TLS.ServerName != "" && !bytes.EqualFold(bytes.TrimSuffix(e.Host, []byte(".")), []byte(e.TLS.ServerName)) {
 		return true
 	}
-	judge := r.snapshot.Table.At(int(s.listener), e.TLS.Server)
-	return judge != r.server && judge != nil && judge.Settings.SSLVerifyRules != r.server.Settings.SSLVerifyRules
+	return e.TLS.Server >= 0 && uint32(e.TLS.Server) != r.server.Settings.SSLVerifyRules
 }
 
 // judgeTLS judges a request by the way it came; the status of a refusal is for error_page.
@@ -57,7 +56,7 @@ func (sh *Shard) judgeTLS(s *Session, r *Request) (status int) {
 		s.cause(observe.ReasonBadRequest, observe.SideClient)
 		sh.logError(s, observe.LevelInfo, "client sent plain HTTP request to HTTPS port", nil)
 		return statusPlainOnTLS
-	case sh.misdirected(s, r):
+	case misdirected(r):
 		s.cause(observe.ReasonBadRequest, observe.SideClient)
 		sh.logError(s, observe.LevelInfo,
 			"client attempted to request the server name different from the one that was negotiated", nil)

@@ -142,7 +142,7 @@ func (sh *Shard) noteBlocked(s *Session, stuck bool) {
 // none. A limit on silence is not moved with every message: its timer looks at the
 // last activity when it fires.
 func (sh *Shard) armTunnel(s *Session) {
-	if at := sh.tunnelDeadline(s); at > 0 {
+	if at := sh.tunnelDeadline(s); at > 0 && s.state != Closing {
 		sh.timers.Set(s.slot, at)
 	}
 }
@@ -160,6 +160,9 @@ func (sh *Shard) tunnelDeadline(s *Session) (atMs int64) {
 	}
 	if leavesMs := sh.leavesAt(s); leavesMs > 0 {
 		atMs = earlier(atMs, leavesMs)
+	}
+	if p.LifetimeMs > 0 {
+		atMs = earlier(atMs, sh.expiresAt(s, p))
 	}
 	if s.sinceTick != 0 && p.TunnelBlockedMs > 0 {
 		atMs = earlier(atMs, sh.tickMs(s.sinceTick)+p.TunnelBlockedMs)
@@ -197,6 +200,8 @@ func (sh *Shard) onTunnelTimer(s *Session) {
 		sh.close(s, observe.ReasonSendTimeout, side)
 	case sh.hasLeft(s):
 		sh.endRemoved(s)
+	case p.LifetimeMs > 0 && sh.nowMs >= sh.expiresAt(s, p):
+		sh.closeTunnel(s, codeGoingAway, observe.ReasonLifetime)
 	case s.has(flagPaced) && (readable(&s.Down) || readable(&s.Up)): // what has come waits for its pace
 		sh.armTunnel(s)
 		sh.advance(s)
@@ -219,6 +224,7 @@ func (sh *Shard) countTunnel(s *Session, opened bool) {
 		return
 	}
 	sh.counters.Tunnels--
+	sh.uncount(sh.opt.Policies.At(s.policy).TunnelCount)
 	if peer != nil {
 		peer.Tunnels.Add(-1)
 	}

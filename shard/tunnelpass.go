@@ -22,6 +22,9 @@ func (sh *Shard) startTunnelPass(s *Session, r *Request) {
 		return
 	}
 	r.connect = true
+	if !sh.mayTunnel(s, r) {
+		return
+	}
 	r.bind = t.Bind(&r.env)
 	target, verdict := t.Target(&r.env)
 	switch verdict {

@@ -28,7 +28,8 @@ type ServerConfig struct {
 	Config *tls.Config
 	// Verify judges the client's certificates for Info.Verify; nil where none are asked for.
 	Verify func(*tls.ConnectionState) string
-	Index  int // for Info.Server
+	// Index goes into Info.Server.
+	Index int
 }
 
 // Handshake is one that was ordered. Its methods may be called from any thread, at any

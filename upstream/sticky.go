@@ -19,8 +19,9 @@ type stickies struct {
 
 // namesakes are the members that sticky calls the same: the addresses of one server with route=.
 type namesakes struct {
-	turn   atomic.Uint32
-	places []place
+	turn      atomic.Uint32
+	places    []place // those of primaries stand first
+	primaries int
 }
 
 // place is a member of servers.
@@ -47,6 +48,9 @@ func newStickies(v *servers) *stickies {
 			}
 			same := st.bySID[sid]
 			same.places = append(same.places, place{i, backup})
+			if !backup {
+				same.primaries++
+			}
 			st.sids[m.peer] = sid
 		}
 	}
@@ -62,7 +66,7 @@ func (v *servers) set(backup bool) *set {
 }
 
 // Bind has the next Pick for c prefer a server that sticky calls sid, and that was not tried yet
-// and may be had; of several, each in turn. Without one, as for a sid that nobody has, the choice
+// and may be had; of several, each in turn, backups last. Without one, as for a sid that nobody has, the choice
 // is free. Only groups with GroupSpec.Sticky bind. sid may be any bytes.
 func (g *Group) Bind(c *Choice, sid []byte, nowMs int64) {
 	c.Prefer = c.preferred // no wish, or one that was granted before
@@ -74,13 +78,19 @@ func (g *Group) Bind(c *Choice, sid []byte, nowMs int64) {
 	if same == nil {
 		return
 	}
+	if c.preferred != 0 && v.backup.index(c.preferred) >= 0 {
+		return // a backup was had: there was nobody else of that name
+	}
 	first := 0
-	if n := len(same.places); n > 1 {
-		first = int(same.turn.Add(1) % uint32(n))
+	if same.primaries > 1 {
+		first = int(same.turn.Add(1) % uint32(same.primaries))
 	}
 	for i := range same.places {
-		p := &same.places[(first+i)%len(same.places)]
-		if v.binds(p, c, nowMs) {
+		at := i
+		if i < same.primaries {
+			at = (first + i) % same.primaries
+		}
+		if p := &same.places[at]; v.binds(p, c, nowMs) {
 			c.Prefer = v.set(p.backup).members[p.at].peer.ID
 			return
 		}
@@ -94,8 +104,8 @@ func (v *servers) binds(p *place, c *Choice, nowMs int64) bool {
 	switch {
 	case m.down, m.full(), !s.single && !m.available(nowMs):
 		return false
-	case m.peer.ID == c.preferred, p.backup && c.preferred != 0:
-		return false // it was tried, or a backup was perhaps
+	case m.peer.ID == c.preferred:
+		return false
 	case c.generation != v.generation:
 		return true // nothing was tried
 	case p.backup == c.backup:

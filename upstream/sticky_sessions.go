@@ -31,6 +31,8 @@ const (
 	// made of: one for each 64 KiB.
 	sessionPartsMax = 64
 	sessionPartSize = 64 << 10
+	// sessionsMax bounds the sessions of one of them.
+	sessionsMax = 1 << 28
 
 	noSession = ^uint32(0)
 )
@@ -77,18 +79,20 @@ func newSessions(name, group string, size int64) *Sessions {
 	z := &Sessions{name: name, group: group, size: size, seed: rand.Uint64(), parts: make([]sessionPart, n)}
 	for i := range z.parts {
 		p := &z.parts[i]
-		p.most = max(int(most)/n, 1)
+		p.most = int(min(max(most/int64(n), 1), sessionsMax))
 		p.oldest, p.newest, p.free = noSession, noSession, noSession
-		heads := 8
-		for heads < p.most {
-			heads *= 2
-		}
-		p.heads = make([]uint32, heads)
-		for at := range p.heads {
-			p.heads[at] = noSession
-		}
+		p.heads = noSessions(8)
 	}
 	return z
+}
+
+// noSessions are n heads of empty chains.
+func noSessions(n int) []uint32 {
+	heads := make([]uint32, n)
+	for at := range heads {
+		heads[at] = noSession
+	}
+	return heads
 }
 
 // Name is the zone's name.
@@ -142,6 +146,9 @@ func (z *Sessions) Learn(key SessionKey, sid string, create bool, timeoutMs, now
 	default:
 		if p.used == p.most {
 			p.remove(p.oldest, z.hash(&p.entries[p.oldest].key))
+		}
+		if p.used == len(p.heads) {
+			p.grow(z)
 		}
 		at = p.add(&key, hash)
 	}
@@ -207,6 +214,15 @@ func (p *sessionPart) remove(at uint32, hash uint64) {
 	p.unlink(at)
 	p.entries[at].chain, p.free = p.free, at
 	p.used--
+}
+
+// grow doubles the chains.
+func (p *sessionPart) grow(z *Sessions) {
+	p.heads = noSessions(2 * len(p.heads))
+	for at := p.oldest; at != noSession; at = p.entries[at].newer {
+		head := p.head(z.hash(&p.entries[at].key))
+		p.entries[at].chain, *head = *head, at
+	}
 }
 
 // link makes an entry the newest.

@@ -23,7 +23,7 @@ func (f *nginxForm) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&f.testDump, "test-dump", "T", false, "test the configuration, print it and exit")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "with -t: print problems only")
 	flags.StringVarP(&f.signal, "signal", "s", "",
-		"tell the running holdfast: stop, quit, reopen or reload (certificates only)")
+		"tell the running holdfast: stop, quit, reopen or reload")
 	flags.BoolVarP(&f.short, "version", "v", false, "print the version and exit")
 	flags.BoolVarP(&f.long, "build", "V", false, "print the version and how it was built, and exit")
 }
@@ -78,12 +78,7 @@ func (f *nginxForm) sendSignal() error {
 	case "reopen":
 		return signalByPID(*f.source, f.io, reopenLogs)
 	case "reload":
-		err := signalByPID(*f.source, f.io, readCertificates)
-		if err == nil {
-			fmt.Fprintln(f.io.err, "holdfast: certificates, keys and lists of revoked certificates are read again; "+
-				"a changed configuration needs stop and start in this version")
-		}
-		return err
+		return reload(*f.source, f.io, reloadWait)
 	}
 	return fmt.Errorf("-s %s is unknown; use stop, quit, reopen or reload", f.signal)
 }

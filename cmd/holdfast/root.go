@@ -37,9 +37,7 @@ func (s source) path() string {
 // load reads the configuration; problems are all there are, cfg is nil if one of
 // them is an error.
 func (s source) load() (cfg *config.Config, problems []config.Problem) {
-	cfg, problems = config.Load(s.path(), config.Options{
-		Prefix: s.prefix, Globals: s.globals, CheckText: engine.CheckText, CheckStreamText: engine.CheckStreamText,
-	})
+	cfg, problems = s.read()
 	if cfg == nil {
 		return nil, problems
 	}
@@ -48,6 +46,13 @@ func (s source) load() (cfg *config.Config, problems []config.Problem) {
 		cfg = nil
 	}
 	return cfg, append(problems, more...)
+}
+
+// read is load without what only compiling shows.
+func (s source) read() (cfg *config.Config, problems []config.Problem) {
+	return config.Load(s.path(), config.Options{
+		Prefix: s.prefix, Globals: s.globals, CheckText: engine.CheckText, CheckStreamText: engine.CheckStreamText,
+	})
 }
 
 // loaded is load for commands that only need to look something up in it.
@@ -86,7 +91,7 @@ func newRoot(io streams) *cobra.Command {
 	flags.StringVarP(&src.globals, "global", "g", "", "directives of the main context, set before the file")
 	form.addFlags(root.Flags())
 	root.AddCommand(
-		newRun(src, io), newCheck(src, io), newDemo(io), newStop(src, io), newStatus(src, io), newDoctor(src, io),
+		newRun(src, io), newCheck(src, io), newDemo(io), newStop(src, io), newReload(src, io), newStatus(src, io), newDoctor(src, io),
 		newDirectives(io), newVersion(io))
 	return root
 }

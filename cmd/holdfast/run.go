@@ -32,5 +32,7 @@ func serve(ctx context.Context, src source, io streams) error {
 		return errSaid
 	}
 	demo.StopWorkerPools()
-	return engine.Run(ctx, engine.Options{Config: cfg, ConfigPath: src.path(), Version: version, Stderr: io.err})
+	return engine.Run(ctx, engine.Options{
+		Config: cfg, ConfigPath: src.path(), Version: version, Stderr: io.err, Load: src.read,
+	})
 }

@@ -18,8 +18,7 @@ const (
 	fastStop     = syscall.SIGTERM
 	gracefulStop = syscall.SIGQUIT
 	reopenLogs   = syscall.SIGUSR1
-	// readCertificates is nginx's reload; only certificates are read again in this version.
-	readCertificates = syscall.SIGHUP
+	reloadConf   = syscall.SIGHUP
 )
 
 func newStop(src *source, io streams) *cobra.Command {

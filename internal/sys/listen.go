@@ -85,11 +85,7 @@ func bindListen(fd int32, a unix.Sockaddr, o ListenOptions) Errno {
 	if err := unix.Bind(int(fd), a); err != nil {
 		return asErrno(err)
 	}
-	backlog := o.Backlog
-	if backlog <= 0 {
-		backlog = 65535 // the kernel lowers it to net.core.somaxconn
-	}
-	if err := unix.Listen(int(fd), backlog); err != nil {
+	if err := unix.Listen(int(fd), backlogOf(o)); err != nil {
 		return asErrno(err)
 	}
 	if o.Blocking {

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,7 +18,7 @@ import (
 func playRole(role string) int {
 	switch role {
 	case "backend":
-		s, err := wire.ListenEcho("127.0.0.1:0")
+		s, err := wire.ListenEcho(cmp.Or(os.Getenv("HOLDFAST_TEST_ADDRESS"), "127.0.0.1:0"))
 		if err != nil {
 			fmt.Println(err)
 			return 1

@@ -130,6 +130,9 @@ func (g *ground) behind() []string {
 	}
 	sort.Strings(names)
 	for _, name := range names {
+		if g.seen > 0 {
+			sort.Strings(g.pass.seen[name]) // mirrors come when they come
+		}
 		for _, text := range g.pass.seen[name] {
 			lines = append(lines, strings.Split(text, "\n")...)
 		}
@@ -157,6 +160,7 @@ func (g *ground) logged(dir string) ([]string, error) {
 		}
 		return err
 	})
+	sort.Strings(lines) // a line is written when its request is over, which may be after the next one began
 	for i := range lines {
 		lines[i] = "log " + errorStamp.ReplaceAllString(strings.TrimSuffix(lines[i], "\n"), "$1 ")
 	}

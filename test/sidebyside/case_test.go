@@ -11,7 +11,33 @@ import (
 	"strings"
 )
 
-// testCase is one small configuration with the requests that it answers.
+// testCase is one small configuration with the requests that it answers. In a file of
+// testdata it looks like this:
+//
+//	=== name
+//	- log: 1
+//	Prose.
+//	--- http
+//	upstream u{{id}} { server {{a}}; server {{b}} backup; }
+//	--- server
+//	location / { access_log {{log}}; proxy_pass http://u{{id}}; }
+//	--- backend a
+//	HTTP/1.1 503 No
+//	X-Field: value
+//
+//	body
+//	--- ask
+//	GET /x?y => 200 text
+//	  X-Field: value
+//	--- differs
+//	The reason.
+//	- a line that only nginx has
+//	+ a line that only holdfast has
+//
+// A backend without a script answers 200 with its name; other scripts are close, reset,
+// silent, hold (until all other requests are done), dead, and bytes with what to send.
+// In {{id}} is a number of the case's own, in {{port}} where its server listens, in
+// {{files}} its folder; names that begin with port are other ports, all others backends.
 type testCase struct {
 	// group is the name of its file, name its heading, unique in all files.
 	group, name string

@@ -16,7 +16,7 @@ type TLS struct {
 	SessionID  string // $ssl_session_id, hex
 	Sigalg     string // $ssl_sigalg, as OpenSSL calls it; empty if not known
 	ClientCert []byte // the client's certificate, DER; nil if it sent none
-	Server     int    // the virtual server that SNI chose, by its number at the listener; -1: none
+	Server     int    // ServerConfig.Index of the virtual server that SNI chose; -1: none
 	// Verify is $ssl_client_verify: NONE, SUCCESS, or FAILED:reason.
 	Verify string
 }
