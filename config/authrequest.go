@@ -20,7 +20,7 @@ func authRequestDirectives() []Directive {
 			Name: "auth_request", Contexts: ctxAll, Args: "uri | off", Default: "off",
 			Doc: "Asks a path of the same server, with a GET without a body, whether the request may come in: a 2xx admits " +
 				"it, a 401 or a 403 is its answer, and anything else is a 500.",
-			Deviation: "The path may have variables and arguments.",
+			Deviation: "The path may have variables and arguments. error_page does not apply to its answers.",
 			min:       1, max: 1, read: readAuthRequest,
 		},
 		{

@@ -75,7 +75,8 @@ func noEffectDirectives() []Directive {
 		{sslPlaces, "responses are not fetched from the authority", `ssl_stapling_responder ssl_stapling_verify`},
 		{sslPlaces, "authorities are not asked about clients", `ssl_ocsp_cache ssl_ocsp_responder`},
 	})
-	const nothing, hint = "Accepted; nothing is cached or stored.", "nothing is cached or stored: write off, or leave it out"
+	const nothing = "Accepted; nothing is cached or stored."
+	const hint = "nothing is cached or stored: write off, or leave it out"
 	return append(all, offDirective("proxy_cache", nothing, hint), offDirective("proxy_store", nothing, hint))
 }
 

@@ -29,7 +29,8 @@ func refusedDirectives() []Directive {
 			charset_map charset_types override_charset source_charset`},
 		{ctxAll, hintHeaders, `userid userid_domain userid_expires userid_name userid_path`},
 		{ctxAll, hintAccess, `auth_delay auth_jwt`},
-		{ctxAll, "use geo with the networks, or a field that the network before holdfast adds", `geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive`},
+		{ctxAll, "use geo with the networks, or a field that the network before holdfast adds", `
+			geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive`},
 		{ctxAll, hintLater, `addition_types add_after_body add_before_body
 			gunzip gunzip_buffers post_action slice ssi sub_filter sub_filter_once
 			sub_filter_types`},

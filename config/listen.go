@@ -167,8 +167,8 @@ var listenRefused = map[string]string{
 
 // listenWords are all parameters, as one writes them.
 var listenWords = []string{
-	"default_server", "ssl", "proxy_protocol", "bind", "reuseport", "deferred", "shared", "backlog=", "fastopen=", "rcvbuf=",
-	"sndbuf=", "ipv6only=", "so_keepalive=",
+	"default_server", "ssl", "proxy_protocol", "bind", "reuseport", "deferred", "shared", "backlog=", "fastopen=",
+	"rcvbuf=", "sndbuf=", "ipv6only=", "so_keepalive=",
 }
 
 type listenParam struct {

@@ -167,7 +167,7 @@ nginx.conf:3: error: invalid variable name "x"; write: auth_request_set $NAME VA
 nginx.conf:2: error: invalid value "nowhere" in "mirror" directive; write a path that begins with /, or off
 nginx.conf:5: error: "mirror" directive is duplicate; write mirror off, or the paths
 nginx.conf:8: error: "mirror" directive is duplicate; write mirror off, or the paths
-nginx.conf:9: error: invalid value "no" in "mirror_request_body" directive; write on or off`,
+nginx.conf:9: error: invalid value "no" in "mirror_request_body" directive; write "on" or "off"`,
 		inServer("location / {\nsecure_link_secret a;\nsecure_link b;\n}"): `
 nginx.conf:5: error: "secure_link_secret" cannot be mixed with "secure_link" and "secure_link_md5"; remove one of the two`,
 	} {

@@ -57,9 +57,10 @@ func stickyDirectives() []Directive {
 		Doc: "Passes the requests of a client to the same server: by a cookie that names the server, by variables that are " +
 			"compared with route= of the servers, or by sessions that the servers make.",
 		Deviation: "In nginx since 1.29.6, before in the commercial one only. The cookie comes with answers of the " +
-			"upstream, a 101 among them, and not with error pages of our own. Sessions outlive a change of the configuration, and no " +
-			"restart. A session is there as soon as the head of a response is; without header its time begins anew at the " +
-			"response's end. Names of sessions are up to 4 KiB long, routes up to 32 bytes. sync has no effect.",
+			"upstream, a 101 among them, and not with error pages of our own. Sessions outlive a change of the " +
+			"configuration, and no restart. A session is there as soon as the head of a response is; without header its " +
+			"time begins anew at the response's end. Names of sessions are up to 4 KiB long, routes up to 32 bytes. sync " +
+			"has no effect.",
 		min: 2, max: -1, read: readSticky,
 	}}
 }

@@ -121,8 +121,8 @@ func Directives() []Directive {
 		proxyHeadDirectives(), answerFormDirectives(),
 		upstreamDirectives(), resolverDirectives(), removalDirectives(), healthDirectives(), balanceDirectives(),
 		stickyDirectives(), noEffectDirectives(), refusedDirectives(),
-		streamDirectives(), limitDirectives(), tunnelDirectives(), tunnelPolicyDirectives(), realIPDirectives(), authDirectives(),
-		sslDirectives(), proxySSLDirectives(), rewriteDirectives(), ruleDirectives(),
+		streamDirectives(), limitDirectives(), tunnelDirectives(), tunnelPolicyDirectives(), realIPDirectives(),
+		authDirectives(), sslDirectives(), proxySSLDirectives(), rewriteDirectives(), ruleDirectives(),
 	)
 	widenToStream(all)
 	widenToExcept(all)

@@ -18,7 +18,7 @@ func TestTunnelPolicyProblems(t *testing.T) {
 		{used("websocket_origin https://a.example off;"), `nginx.conf:3: error: invalid value "off" in "websocket_origin" directive` + origin},
 		{used("websocket_origin ~;"), `nginx.conf:3: error: invalid value "~" in "websocket_origin" directive` + origin},
 		{used("websocket_origin ~*;"), `nginx.conf:3: error: invalid value "~*" in "websocket_origin" directive` + origin},
-		{used("websocket_origin ~^(;"), "nginx.conf:3: error: regex \"^(\": missing closing ): `^(`; see the syntax of RE2"},
+		{used("websocket_origin ~^(;"), `nginx.conf:3: error: regex "^(": missing closing ); add the ")", or write "\(" for the character itself`},
 		{used("websocket_origin ~*//a\\.example$;"), `nginx.conf:3: warning: regex "//a\\.example$" lets every Origin pass that has a ` +
 			`match somewhere in it; begin it with ^ and end it with $`},
 		{used("websocket_origin off;\nwebsocket_origin same;"),

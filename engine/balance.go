@@ -37,7 +37,7 @@ func (b *builder) upstream(u *config.Upstream, name string, c *route.Compiler) *
 		b.fail(u.Balance.Position, fmt.Errorf("hash: %w", err))
 	}
 	b.groups[u] = spec.Number
-	b.removals[name] = shard.Removal{Policy: tunnelPolicies[u.Tunnels], SpreadMs: ms(u.DrainTime)}
+	b.removals[name] = shard.Removal{Policy: removalPolicies[u.Tunnels], SpreadMs: ms(u.DrainTime)}
 	b.named(u, g)
 	b.sn.Groups = append(b.sn.Groups, g)
 	b.sn.Balancing = append(b.sn.Balancing, shard.Balancing{Key: key, Sticky: b.sticky(u)})

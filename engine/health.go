@@ -91,14 +91,11 @@ func (b *builder) check(hc *config.HealthCheck, pass *config.ProxyPass, bind []s
 		Interval: hc.Interval, Jitter: hc.Jitter, Fails: hc.Fails, Passes: hc.Passes,
 		Mandatory: hc.Mandatory, Persistent: hc.Persistent, Port: hc.Port,
 	}
-	same := *hc
-	same.Position, same.Match = config.Position{}, nil
-	c.Key = fmt.Sprintf("%q %+v", pass.Upstream.Name, same)
-	if hc.Match != nil {
-		tests := *hc.Match
-		tests.Position = config.Position{}
-		c.Match = tests.Name
-		c.Key += fmt.Sprintf(" %+v", tests)
+	c.Key = fmt.Sprintf("%q %v %v %d %d %v %v %d %v", c.Upstream, c.Interval, c.Jitter, c.Fails, c.Passes, c.Mandatory,
+		c.Persistent, c.Port, hc.KeepaliveTime)
+	if m := hc.Match; m != nil {
+		c.Match = m.Name
+		c.Key += fmt.Sprintf(" %q %+v %+v %+v %q %q %q", m.Name, m.Statuses, m.Headers, m.Bodies, m.Send, m.Expect, m.Regexp)
 	}
 	for _, text := range bind { // one with variables is for requests only
 		if addr, err := netip.ParseAddr(text); err == nil && !c.Local.IsValid() {

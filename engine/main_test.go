@@ -31,7 +31,10 @@ func TestMain(m *testing.M) {
 	if path == "" {
 		os.Exit(withoutLeaks(m.Run()))
 	}
-	cfg, problems := config.Load(path, config.Options{CheckText: CheckText})
+	read := func() (*config.Config, []config.Problem) {
+		return config.Load(path, config.Options{CheckText: CheckText, CheckStreamText: CheckStreamText})
+	}
+	cfg, problems := read()
 	for _, p := range problems {
 		fmt.Fprintln(os.Stderr, p)
 	}
@@ -41,7 +44,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(witnessSet) != "" {
 		go serveWitness(os.Stdin, os.Stdout)
 	}
-	if err := Run(context.Background(), Options{Config: cfg, ConfigPath: path, Version: "test"}); err != nil {
+	if err := Run(context.Background(), Options{Config: cfg, ConfigPath: path, Version: "test", Load: read}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -99,7 +99,7 @@ func sameName(a, b *config.UpstreamServer) bool {
 	return a.Resolve && b.Resolve && a.Host == b.Host && a.Port == b.Port && a.Service == b.Service
 }
 
-var tunnelPolicies = map[config.TunnelPolicy]shard.RemovalPolicy{
+var removalPolicies = map[config.TunnelPolicy]shard.RemovalPolicy{
 	config.KeepTunnels: shard.KeepTunnels, config.DrainTunnels: shard.DrainTunnels,
 	config.CloseTunnels: shard.CloseTunnels,
 }

@@ -166,7 +166,7 @@ func TestCertificateIsReplaced(t *testing.T) {
 	c.signal(t, syscall.SIGHUP)
 	until(t, "the new certificate", func() bool {
 		text, _ := os.ReadFile(c.dir + "/logs/error.log")
-		return strings.Contains(string(text), "1 in use anew")
+		return strings.Contains(string(text), "the configuration is in use, generation 2")
 	})
 	fresh, _ := open()
 	defer fresh.Close()

@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -315,12 +316,11 @@ func (t *target) note(f fault) {
 	if !passed {
 		h.Fails.Add(1)
 	}
-	where := place{c, t.peer}
 	switch {
 	case f.text != "":
-		t.set.opt.Log(observe.LevelError, "%s while %s, %s", f.text, f.while, where)
+		t.log(observe.LevelError, "%s while %s, "+where, f.text, f.while)
 	case f.found != "":
-		t.set.opt.Log(observe.LevelInfo, "%s while %s, %s", f.found, f.while, where)
+		t.log(observe.LevelInfo, "%s while %s, "+where, f.found, f.while)
 	}
 	after := t.state
 	changed := after.note(passed, c)
@@ -330,10 +330,22 @@ func (t *target) note(f fault) {
 	case !changed:
 	case !passed:
 		h.Unhealthy.Add(1)
-		t.set.opt.Log(observe.LevelWarn, "peer is unhealthy while %s, %s", f.while, where)
+		t.log(observe.LevelWarn, "peer is unhealthy while %s, "+where, f.while)
 	case before == unhealthy:
-		t.set.opt.Log(observe.LevelNotice, "peer is healthy while %s, %s", c.last(), where)
+		t.log(observe.LevelNotice, "peer is healthy while %s, "+where, c.last())
 	}
+}
+
+// where is the end of every line: which check of which server, in nginx's words.
+const where = "health check %q of peer %s in upstream %q%s"
+
+// log writes a line whose format ends with where.
+func (t *target) log(level observe.Level, format string, args ...any) {
+	c, port := t.runner.check, ""
+	if c.Port != 0 {
+		port = fmt.Sprintf(", port %d", c.Port)
+	}
+	t.set.opt.Log(level, format, append(args, c.Match, t.peer.Name, c.Upstream, port)...)
 }
 
 // last is the last step of a check that passes.

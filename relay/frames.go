@@ -3,8 +3,8 @@ package relay
 // frames is a half's position in the WebSocket framing (RFC 6455 section 5.2),
 // packed in one word: 3 bits of phase, 1 bit that says whether the frame ends a
 // message, 1 bit that a Close frame has come, which stays, 3 bits of header bytes
-// still needed, 56 bits of length. The bytes themselves are not kept. RSV bits and opcodes are not judged: extensions give
-// them meaning between the two ends.
+// still needed, 56 bits of length. The bytes themselves are not kept. RSV bits and other
+// opcodes are not judged: extensions give them meaning between the two ends.
 type frames uint64
 
 const (

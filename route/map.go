@@ -275,7 +275,7 @@ func (m *mapTable) lookUp(e *Env, source []byte) *mapValue {
 	if v, found := m.plain.find(key); found {
 		return v
 	}
-	if len(m.regexes) == 0 {
+	if len(m.regexes) == 0 || len(source) == 0 { // as in nginx, none is tried for nothing
 		return &m.fallback
 	}
 	// The captures outlive this call, so they need a subject that does.

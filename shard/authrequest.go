@@ -6,6 +6,7 @@ import (
 	"holdfast/httpparse"
 	"holdfast/internal/sys"
 	"holdfast/observe"
+	"holdfast/relay"
 	"holdfast/route"
 )
 
@@ -44,7 +45,8 @@ func (sh *Shard) checkSubrequest(s *Session, r *Request) (verdict, int) {
 		check: r.check, denied: r.denied,
 	}
 	r.sub = &r.outer
-	// It is a GET without a body, from inside.
+	// It is a GET without a body, from inside, and knows of no answer yet.
+	sh.forgetResponse(&r.env)
 	r.up, r.hops, r.sentHead = flow{ended: true}, 0, false
 	r.upgrade, r.asGet, r.expects, r.internal = httpparse.UpgradeNone, true, false, true
 	r.env.SetInternal(auth.Target(&r.env))
@@ -84,6 +86,7 @@ func (sh *Shard) leaveSubrequest(s *Session, r *Request) {
 	r.env.ForgetUpstream()
 	r.location = r.env.Location
 	r.up, r.hops, r.upgrade = sub.up, sub.hops, sub.upgrade
+	sub.up = flow{}
 	r.internal, r.asGet, r.expects = sub.internal, sub.asGet, sub.expects
 	r.keepDown, r.sentHead, r.upFailed = sub.keepDown, sub.sentHead, sub.upFailed
 	r.check, r.denied = sub.check, sub.denied
@@ -91,6 +94,7 @@ func (sh *Shard) leaveSubrequest(s *Session, r *Request) {
 	r.counted = 0
 	r.proxy, r.peer, r.group, r.tls = nil, nil, nil, nil
 	r.gotBytes, r.keepUp = false, false
+	sh.unstick(r)
 	if s.state != Access {
 		sh.setState(s, Access)
 	}
@@ -101,10 +105,12 @@ func (sh *Shard) leaveSubrequest(s *Session, r *Request) {
 // it has come whole with the head, the connection can serve others.
 func (sh *Shard) endSubrequest(s *Session, r *Request, framing httpparse.Framing, rest []byte) {
 	r.group.OK(r.peer)
+	r.group.Took(r.peer, r.env.UpstreamHeaderMs, r.env.UpstreamHeaderMs)
 	body := flow{}
 	body.begin(framing, false)
 	_, _, used, perr := body.decode(rest)
-	if perr == httpparse.OK && body.ended && used == len(rest) && r.keepUp && r.resp.KeepAlive(r.env.RespHead) {
+	if perr == httpparse.OK && body.ended && used == len(rest) && s.Up.Bits&relay.RdHup == 0 &&
+		r.keepUp && r.resp.KeepAlive(r.env.RespHead) {
 		sh.poolUpstream(s, r)
 	}
 	sh.subAnswered(s, r, r.resp.Status)
@@ -125,4 +131,11 @@ func (sh *Shard) subFile(r *Request) (status int) {
 		return 404
 	}
 	return 200
+}
+
+// unstick takes back what sticky has noted of the group of a subrequest, which the response to
+// the client must not tell.
+func (sh *Shard) unstick(r *Request) {
+	r.sticky = stickyState{}
+	r.env.StickTo(nil, "")
 }

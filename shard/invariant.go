@@ -87,7 +87,8 @@ func (a *audit) tunnel(s *Session) {
 	p := a.sh.opt.Policies.At(s.policy)
 	if p.TunnelReadMs == 0 && s.sinceTick == 0 && !s.has(flagYoung) && a.sh.timers.Len() > 0 {
 		// A timer set while it was blocked may still run; it is not set again.
-		assert.That(!s.timer.Armed() || p.TunnelBlockedMs > 0 || p.LifetimeMs > 0, "an idle tunnel without limits has no timer")
+		limited := p.TunnelBlockedMs > 0 || p.LifetimeMs > 0
+		assert.That(!s.timer.Armed() || limited, "an idle tunnel without limits has no timer")
 	}
 	idle := s.Down.State == relay.Flow && s.Up.State == relay.Flow &&
 		(s.Down.Bits|s.Up.Bits)&relay.CanRead == 0 && s.sinceTick == 0
@@ -100,6 +101,7 @@ func (a *audit) request(r *Request) {
 	a.requests++
 	for _, id := range [...]uint32{
 		r.head, r.body, r.ahead, r.respHead, r.up.out, r.up.trailers, r.down.out, r.down.trailers,
+		r.outer.up.out, r.outer.up.trailers,
 	} {
 		if id != 0 {
 			a.bufs++

@@ -86,6 +86,7 @@ func (sh *Shard) mirror(s *Session, r *Request, m *route.Mirror) {
 		r.location, r.proxy, r.group, r.peer = kept.location, kept.proxy, kept.group, kept.peer
 		r.choice, r.tls, r.tlsName, r.identity = kept.choice, kept.tls, kept.tlsName, kept.identity
 	}
+	sh.unstick(r)
 }
 
 // target is where a request goes.
@@ -158,7 +159,7 @@ func (sh *Shard) mirrorTo(s *Session, r *Request, withBody bool) {
 	sh.renderMirror(r, c, withBody)
 	c.Log = func(peer string, err error) {
 		sh.Post(func(sh *Shard) {
-			sh.logError(nil, observe.LevelError, "mirroring a request failed", append(append([]byte(peer), ": "...), err.Error()...))
+			sh.logError(nil, observe.LevelError, "mirroring a request failed:", []byte(peer+": "+err.Error()))
 		})
 	}
 	if !pool.Send(c) {
@@ -189,7 +190,8 @@ func (sh *Shard) mirrorGroup(s *Session, r *Request) (g *upstream.Group, secure 
 // fillMirror says how a copy is sent.
 func (sh *Shard) fillMirror(r *Request, c *mirror.Copy) {
 	set := &r.location.Settings
-	c.Connect, c.Write, c.Read = milliseconds(set.ConnectTimeout), milliseconds(set.SendTimeout), milliseconds(set.ReadTimeout)
+	c.Connect, c.Write = milliseconds(set.ConnectTimeout), milliseconds(set.SendTimeout)
+	c.Read = milliseconds(set.ReadTimeout)
 	c.Tries = 1
 	if set.NextUpstream&(route.NextOnError|route.NextOnTimeout) != 0 {
 		if c.Tries = c.Group.Len(); set.NextUpstreamTries > 0 {

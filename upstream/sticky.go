@@ -102,7 +102,7 @@ func (v *servers) binds(p *place, c *Choice, nowMs int64) bool {
 	s := v.set(p.backup)
 	m := &s.members[p.at]
 	switch {
-	case m.down, m.full(), !s.single && !m.available(nowMs):
+	case m.down, m.full(), !m.healthy(), !s.single && !m.available(nowMs):
 		return false
 	case m.peer.ID == c.preferred:
 		return false

@@ -84,6 +84,11 @@ func TestBind(t *testing.T) {
 					t.Errorf("with %.10q a request went to %s, want a, d, e, f in some order", sid, order)
 				}
 			}
+			peerNamed(g, "d").Hold() // a health check has failed
+			if order := boundTries(g, "d!", 1000); strings.Contains(order, "d") {
+				t.Errorf("d is unhealthy; bound to it, went to %s", order)
+			}
+			peerNamed(g, "d").Unhold()
 			g.Fail(peerNamed(g, "a"), 1000)
 			if order := boundTries(g, "a!", 1000); strings.Contains(order, "a") {
 				t.Errorf("a has failed; bound to it, went to %s", order)

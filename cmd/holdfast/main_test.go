@@ -101,7 +101,7 @@ func TestCommandLine(t *testing.T) {
 		{"-s unknown", []string{"-s", "halt", "-c", good}, 1, nil, []string{"-s halt is unknown; use stop, quit, reopen or reload"}},
 		{"-s stop, not running", []string{"-s", "stop", "-p", dir}, 1, nil, []string{"not running: there is no pid file"}},
 		{"stop, bad config", []string{"stop", "-c", bad}, 1, nil, []string{"bad.conf:1: error"}},
-		{"unknown command", []string{"reload"}, 1, nil, []string{`unknown command "reload"`}},
+		{"unknown command", []string{"drain"}, 1, nil, []string{`unknown command "drain"`}},
 		{"unknown flag", []string{"-z"}, 1, nil, []string{"unknown shorthand flag: 'z'"}},
 		{"directives", []string{"directives"}, 0,
 			[]string{"NAME", "CONTEXT", "proxy_pass", "keepalive_timeout", "75s", "auto follows the CPU quota", "more are known"}, nil},

@@ -1,9 +1,7 @@
 package e2e_test
 
 import (
-	"bufio"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -38,7 +36,7 @@ func TestLimitConnLogLevelAsNginx(t *testing.T) {
 	b := proc.NewBackend(t, proc.Silent())
 	both(t, proc.Spec{Main: "error_log logs/error.log notice;", HTTP: `
     limit_conn_zone $server_name zone=all:1m;
-    server { listen 127.0.0.1:{{port:front}}; limit_conn all 1; limit_conn_log_level notice;
+    server { listen 127.0.0.1:{{port:front}}; server_name test.example; limit_conn all 1; limit_conn_log_level notice;
         location / { proxy_pass http://{{backend}}; }
     }`, Vars: vars("backend", b.Addr)}, func(t *testing.T, p *proc.Proxy) {
 		seen := len(b.Seen())
@@ -96,42 +94,4 @@ func TestTunnelNextUpstreamTries(t *testing.T) {
 		refused(t, p, connect("anything.test:443"), 502)
 		equal(t, rules+": tries", p.Status(t).Totals.UpstreamConnects, tries)
 	}
-}
-
-// A tunnel's socket towards the server has the kernel's timer for keepalive unless
-// tunnel_socket_keepalive is off.
-func TestTunnelSocketKeepalive(t *testing.T) {
-	b := proc.NewBackend(t, proc.Silent())
-	for _, word := range []string{"on", "off"} {
-		p := connects(t, "tunnel_allow_private on; tunnel_socket_keepalive "+word+";")
-		c := established(t, p, b.Addr)
-		equal(t, "tunnel_socket_keepalive "+word, keepaliveTimer(t, b.Addr), word == "on")
-		c.Close()
-	}
-}
-
-// keepaliveTimer says whether a connection of this machine to address has a timer of TCP
-// keepalive (proc(5), /proc/net/tcp).
-func keepaliveTimer(t *testing.T, address string) bool {
-	t.Helper()
-	a, err := net.ResolveTCPAddr("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open("/proc/net/tcp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	remote, timed, found := fmt.Sprintf(":%04X", a.Port), false, false
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
-		if len(fields) > 5 && strings.HasSuffix(fields[2], remote) && fields[3] == "01" {
-			found, timed = true, strings.HasPrefix(fields[5], "02:")
-		}
-	}
-	if !found {
-		t.Fatalf("there is no connection to %s", address)
-	}
-	return timed
 }

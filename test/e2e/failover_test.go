@@ -149,10 +149,11 @@ func TestKillAndRevive(t *testing.T) {
 		tunnels := openTunnels(t, p.Front(), scale.tunnels)
 		load := startFailoverLoad(t, p.Front(), scale)
 		load.await(t, "requests before the kill", scale.phase)
+		k := killing{p: p, f: f, load: load, scale: scale}
 		lost := 0
 		for i := range scale.kills {
 			var n int
-			tunnels, n = killOne(t, p, f, i, tunnels, load, scale)
+			tunnels, n = k.killOne(t, i, tunnels)
 			lost += n
 		}
 		load.stop()
@@ -161,10 +162,19 @@ func TestKillAndRevive(t *testing.T) {
 	})
 }
 
+// killing is a test that kills backends of a proxy under load.
+type killing struct {
+	p     *proc.Proxy
+	f     *fleet
+	load  *failoverLoad
+	scale failoverScale
+}
+
 // killOne kills backend i, looks on, revives it, and returns the tunnels that are open then and
 // how many had gone with the backend.
-func killOne(t *testing.T, p *proc.Proxy, f *fleet, i int, tunnels []tunnelOf, load *failoverLoad, scale failoverScale) ([]tunnelOf, int) {
+func (k killing) killOne(t *testing.T, i int, tunnels []tunnelOf) ([]tunnelOf, int) {
 	t.Helper()
+	f, load, scale := k.f, k.load, k.scale
 	its, others := split(tunnels, f.addrs[i])
 	if n := len(tunnels); i == 0 && (len(its) < n/4 || len(its) > n/2) {
 		t.Errorf("%d of %d tunnels lead to one of three backends", len(its), n)
@@ -178,7 +188,7 @@ func killOne(t *testing.T, p *proc.Proxy, f *fleet, i int, tunnels []tunnelOf, l
 		c.Close()
 	}
 	untouched(t, others, "while another backend is dead")
-	anew := openTunnels(t, p.Front(), len(its))
+	anew := openTunnels(t, k.p.Front(), len(its))
 	if back, _ := split(anew, f.addrs[i]); len(back) > 0 {
 		t.Errorf("%d tunnels to a dead backend", len(back))
 	}

@@ -1,9 +1,12 @@
 package e2e_test
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"strings"
@@ -92,7 +95,8 @@ func healthOf(t *testing.T, p *proc.Proxy, peer string) (h struct {
 	LastPassed               bool `json:"last_passed"`
 }) {
 	t.Helper()
-	resp, err := http.Get("http://" + p.Admin() + "/status")
+	client := &http.Client{Timeout: proc.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + p.Admin() + "/status")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,12 +126,12 @@ func healthOf(t *testing.T, p *proc.Proxy, peer string) (h struct {
 
 const healthServers = `
 	match good { status 200-399; status ! 399; header Content-Length; header ! X-Down; body ~ "^I am"; body !~ maintenance; }
-	upstream u { zone u 64k; server {{a}}; server {{b}} slow_start=1ms; }
+	upstream u { zone u 64k; server {{a}}; server {{b}} slow_start=1s; }
 	server {
 		listen 127.0.0.1:{{port:front}};
 		location / { proxy_pass http://u; proxy_read_timeout 20s; proxy_http_version 1.1;
 			proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;
-			proxy_set_header Host $proxy_host; health_check uri=/up interval=20ms jitter=5ms match=good {{more}}; }
+			proxy_set_header Host $proxy_host; health_check uri=/up interval=50ms jitter=5ms match=good {{more}}; }
 	}`
 
 // A server that fails its checks gets no requests until it passes; the tunnels it has live on.
@@ -239,30 +243,36 @@ func TestHealthCheckDeadServer(t *testing.T) {
 	answered(t, p, "200 b")
 }
 
+// serveSecured answers requests over TLS; clients that break the handshake off are no failure.
+func serveSecured(t *testing.T, config *tls.Config) (address string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{
+		Handler:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("in")) }),
+		TLSConfig: config, ErrorLog: log.New(io.Discard, "", 0),
+	}
+	go func() { _ = s.ServeTLS(ln, "", "") }()
+	t.Cleanup(func() { s.Close() })
+	return ln.Addr().String()
+}
+
 // Checks speak TLS as requests do, with the location's proxy_ssl_ directives.
 func TestHealthCheckTLS(t *testing.T) {
 	id := certify(t, "a.test", "b.test")
-	play := func(c *proc.Raw) error {
-		for {
-			if head := c.Head(); c.Err() != nil || !strings.HasPrefix(head.Start, "GET ") {
-				return nil
-			}
-			c.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nin")
-			return c.Err()
-		}
-	}
-	good := serveRawAt(t, "127.0.0.1:0", id.server("a.test"), play)
-	wrong := serveRawAt(t, "127.0.0.1:0", id.server("b.test"), play)
-	p := holdfast(t, proc.Spec{Vars: vars("good", good.addr, "wrong", wrong.addr, "pki", id.dir), HTTP: `
+	good, wrong := serveSecured(t, id.server("a.test")), serveSecured(t, id.server("b.test"))
+	p := holdfast(t, proc.Spec{Vars: vars("good", good, "wrong", wrong, "pki", id.dir), HTTP: `
 		upstream u { server {{good}}; server {{wrong}}; }
 		server { listen 127.0.0.1:{{port:front}};
 			location / { proxy_pass https://u; proxy_ssl_verify on; proxy_ssl_trusted_certificate {{pki}}/root.pem;
 				proxy_ssl_name a.test; proxy_ssl_server_name on; proxy_set_header Host a.test; health_check interval=50ms mandatory; } }`})
 	answered(t, p, "200 in")
-	noted(t, p, `upstream SSL certificate does not match "a.test" while SSL handshaking to upstream, health check "" of peer `+wrong.addr)
+	noted(t, p, `upstream SSL certificate does not match "a.test" while SSL handshaking to upstream, health check "" of peer `+wrong)
 	noted(t, p, `peer is unhealthy while SSL handshaking to upstream`)
-	equal(t, "the state", healthOf(t, p, wrong.addr).State, "unhealthy")
-	equal(t, "the state", healthOf(t, p, good.addr).State, "up")
+	equal(t, "the state", healthOf(t, p, wrong).State, "unhealthy")
+	equal(t, "the state", healthOf(t, p, good).State, "up")
 }
 
 // In stream: what is sent and must come back, and the time it may take.
@@ -296,7 +306,7 @@ func TestStreamHealthCheck(t *testing.T) {
 		match redis { send PING\x0d\x0a\xff; expect ~* "^\+pong\xfe"; }
 		upstream u { server {{a}}; server {{b}}; }
 		health_check_timeout 200ms;
-		server { listen 127.0.0.1:{{port:front}}; proxy_pass u; health_check match=redis interval=20ms; }`,
+		server { listen 127.0.0.1:{{port:front}}; proxy_pass u; health_check match=redis interval=50ms; }`,
 		vars("a", a.addr, "b", b.addr))
 	goes := func(want ...string) {
 		t.Helper()

@@ -86,22 +86,22 @@ func retryRows() []retryRow {
 }
 
 func moreRetryRows() []retryRow {
-	const short = "proxy_read_timeout 1s; "
+	const short = "proxy_read_timeout 2s; "
 	return []retryRow{
 		{name: "timeout", peers: "mute,ok", set: short, ask: "GET"},
 		{name: "timeout-error", peers: "mute,ok", set: short + "proxy_next_upstream error;", ask: "GET"},
 		{name: "timeout-post", peers: "mute,ok", set: short, ask: "POST body"},
 		{name: "timeout-ws", peers: "mute,ok", set: short, ask: "WS"},
 		{name: "timeout-all", peers: "mute,mute", set: short, ask: "GET"},
-		{name: "timeout-then-failed-before", peers: "dead fail_timeout=1h,mute max_fails=0", set: short, ask: "GET,GET"},
+		{name: "timeout-then-failed-before", peers: "dead,mute max_fails=0", set: short, ask: "GET,GET"},
 		{name: "timeout-time-over", peers: "mute,ok", set: short + "proxy_next_upstream_timeout 500ms;", ask: "GET"},
 		{name: "timeout-time-left", peers: "mute,ok", set: short + "proxy_next_upstream_timeout 1m;", ask: "GET"},
 		{name: "timeout-then-none", peers: "mute,dead,ok max_fails=1", set: short, ask: "GET,GET"},
-		{name: "timeout-then-failed", peers: "mute,close fail_timeout=1h", set: short + "proxy_next_upstream error timeout;", ask: "GET,GET,GET"},
-		{name: "connect-timeout", peers: "full,ok", set: "proxy_connect_timeout 1s;", ask: "GET"},
-		{name: "connect-timeout-post", peers: "full,ok", set: "proxy_connect_timeout 1s;", ask: "POST body"},
-		{name: "connect-timeout-off", peers: "full,ok", set: "proxy_connect_timeout 1s; proxy_next_upstream error;", ask: "POST body"},
-		{name: "connect-timeout-ws", peers: "full,ok", set: "proxy_connect_timeout 1s;", ask: "WS"},
+		{name: "timeout-then-failed", peers: "mute,close", set: short + "proxy_next_upstream error timeout;", ask: "GET,GET,GET"},
+		{name: "connect-timeout", peers: "full,ok", set: "proxy_connect_timeout 2s;", ask: "GET"},
+		{name: "connect-timeout-post", peers: "full,ok", set: "proxy_connect_timeout 2s;", ask: "POST body"},
+		{name: "connect-timeout-off", peers: "full,ok", set: "proxy_connect_timeout 2s; proxy_next_upstream error;", ask: "POST body"},
+		{name: "connect-timeout-ws", peers: "full,ok", set: "proxy_connect_timeout 2s;", ask: "WS"},
 		{name: "tries-1", peers: "close,ok", set: "proxy_next_upstream_tries 1;", ask: "GET,GET"},
 		{name: "tries-2", peers: "close,close,ok", set: "proxy_next_upstream_tries 2;", ask: "GET,GET"},
 		{name: "tries-3", peers: "close,dead,ok", set: "proxy_next_upstream_tries 3;", ask: "GET,GET"},
@@ -124,9 +124,9 @@ func moreRetryRows() []retryRow {
 		{name: "down-first", peers: "ok down,close,ok", ask: "GET,GET,GET"},
 		{name: "fails-2", peers: "close max_fails=2,ok", ask: "GET,GET,GET,GET,GET"},
 		{name: "fails-0", peers: "close max_fails=0,ok", ask: "GET,GET,GET,GET,GET"},
-		{name: "all-failed", peers: "close fail_timeout=1h,reset fail_timeout=1h", ask: "GET,GET,GET"},
-		{name: "all-failed-post", peers: "close fail_timeout=1h,reset fail_timeout=1h", ask: "POST body,POST body,POST body,GET"},
-		{name: "all-failed-ws", peers: "dead fail_timeout=1h,close fail_timeout=1h", ask: "WS,WS"},
+		{name: "all-failed", peers: "close,reset", ask: "GET,GET,GET"},
+		{name: "all-failed-post", peers: "close,reset", ask: "POST body,POST body,POST body,GET"},
+		{name: "all-failed-ws", peers: "dead,close", ask: "WS,WS"},
 		{name: "ws-503-all", peers: "503,503", set: "proxy_next_upstream http_503;", ask: "WS,WS"},
 		{name: "ws-refused", peers: "403,ok", ask: "WS,WS"},
 		{name: "ws-200", peers: "200,ok", ask: "WS,WS"},
@@ -222,6 +222,9 @@ func (g *retryGround) spec() proc.Spec {
 			name := retryLetters[i : i+1]
 			if words[0] == "dead" || words[0] == "full" {
 				name = words[0] + name
+			}
+			if !strings.Contains(peer, "fail_timeout=") {
+				words = append(words, "fail_timeout=1h") // longer than a test
 			}
 			fmt.Fprintf(&groups, "server %s %s;\n", g.at[name], strings.Join(words[1:], " "))
 		}

@@ -1,6 +1,9 @@
 package e2e_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -154,7 +157,7 @@ func TestStickyRoute(t *testing.T) {
 	_, values := flock(t, "ab")
 	p := holdfast(t, proc.Spec{Vars: values, HTTP: `
 		map $cookie_jsession $by_cookie { ~\.(?P<node>\w+)$ $node; }
-		map $uri $by_uri { ~;node=(?P<node>\w+)$ $node; }
+		map $uri $by_uri { "~;node=(?P<node>\w+)$" $node; }
 		upstream u { sticky route $by_cookie $by_uri; server {{a}} route=one; server {{b}} route=two; }
 		server { listen 127.0.0.1:{{port:front}}; location / { proxy_pass http://u; } }`})
 	for range 3 {
@@ -223,4 +226,60 @@ func TestStickyCookieOfOtherAnswers(t *testing.T) {
 	if head := c.Send(get("/")).Response(502); head.Has("Set-Cookie") {
 		t.Errorf("a 502 of our own has the cookie %q", head.Get("Set-Cookie"))
 	}
+}
+
+// What sticky has learned and what it says in cookies holds under the next configuration.
+func TestStickySurvivesAReload(t *testing.T) {
+	_, values := flock(t, "abcd")
+	p := holdfast(t, proc.Spec{Vars: values, HTTP: `
+		upstream learnt {
+			sticky learn create=$upstream_cookie_session lookup=$cookie_session zone=sessions:64k;
+			server {{a}}; server {{b}}; # more
+		}
+		upstream named { sticky cookie srv; server {{a}}; server {{b}}; # more
+		}
+		server {
+			listen 127.0.0.1:{{port:front}};
+			location / { proxy_pass http://learnt; }
+			location /named { proxy_pass http://named; }
+		}`})
+	sessions, names := map[string]string{}, map[string]string{}
+	for _, id := range []string{"one", "two", "three"} {
+		sessions[id], _ = visit(t, p, "/set?sid="+id, "")
+		letter, set := visit(t, p, "/named", "")
+		names[set] = letter
+	}
+	file := filepath.Join(p.Dir, "nginx.conf")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.ReplaceAll(string(text), "# more", "server "+values["c"]+"; server "+values["d"]+";")
+	if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	proc.Until(t, "the new servers are in use", func() error {
+		if letter, _ := visit(t, p, "/", ""); letter != "c" && letter != "d" {
+			return fmt.Errorf("went to %s", letter)
+		}
+		return nil
+	})
+	for range 4 {
+		for id, letter := range sessions {
+			if got, _ := visit(t, p, "/", "session="+id); got != letter {
+				t.Errorf("session %s belongs to %s, went to %s", id, letter, got)
+			}
+		}
+		for set, letter := range names {
+			if got, again := visit(t, p, "/named", set); got != letter || again != set {
+				t.Errorf("%s belongs to %s, went to %s and got %s", set, letter, got, again)
+			}
+		}
+	}
+	m := p.Metrics(t)
+	equal(t, "hits", m[`holdfast_sticky_total{result="hit",upstream="learnt"}`], 12)
+	equal(t, "sessions", m[`holdfast_sticky_sessions{upstream="learnt",zone="sessions"}`], 3)
 }

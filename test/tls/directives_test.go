@@ -35,9 +35,9 @@ server {
 	both(t, proc.Spec{HTTP: text, Vars: map[string]string{"secure": serve(revoked), "lists": lists}}, func(t *testing.T, p *proc.Proxy) {
 		p.Tolerate("upstream SSL certificate verify error")
 		for path, want := range map[string]string{
-			"/locked": "client=CN=" + host, "/listed": "502 Bad Gateway", "/unlisted": "client= ",
+			"/locked": "client=" + host, "/listed": "502 Bad Gateway", "/unlisted": "client= ",
 		} {
-			if text, _, err := fetch(client(), "http://"+p.Front()+path, nil, 0); err != nil || !strings.Contains(text, want) {
+			if text, _, err := fetch(client(), "http://"+p.Front()+path, nil, 0); !strings.Contains(text, want) {
 				t.Errorf("%s: %q, %v, want %q in it", path, text, err, want)
 			}
 		}
