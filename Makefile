@@ -24,7 +24,7 @@ LIMIT    ?= 5m
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e race verify fuzz-smoke lint fmt arm64 churn bench-quick bench-peers bench-tls bench-cmp bench-hold \
+.PHONY: help build demo test unit e2e failover bench-balance race verify fuzz-smoke lint fmt arm64 churn bench-quick bench-peers bench-tls bench-cmp bench-hold \
 	bench-parse bench-slow hostile docs ktls ci clean
 
 help: ## list the targets
@@ -43,6 +43,12 @@ unit: ## unit tests, in shuffled order
 
 e2e: ## end-to-end tests: the real binary between real clients and backends
 	go test -timeout $(LIMIT) -count=1 ./test/e2e/... ./test/hostile/... ./test/tls/... ./test/sidebyside/...
+
+failover: ## backends killed and revived under 2,000 requests a second and 2,000 tunnels, beside nginx; minutes
+	go test -timeout $(LIMIT) -count=1 -v ./test/e2e -run '^TestKillAndRevive$$' -failover.full
+
+bench-balance: build ## tunnels over 10 servers, by balancing method, beside nginx; writes bench/results/balance.md
+	go run ./bench/balance -bin bin/holdfast -write bench/results
 
 race: ## unit tests under the race detector (needs a C compiler)
 	go test -timeout $(LIMIT) -race -short $(UNIT)

@@ -89,8 +89,11 @@ func (p *parser) text(name, text string) []*node {
 	s := &stream{file: name, end: strings.Count(text, "\n") + 1, text: text}
 	badText := !utf8.ValidString(text)
 	// The channel is always drained: crossplane's goroutine ends only then.
-	for t := range crossplane.Lex(strings.NewReader(hideSpaces.Replace(text))) {
-		t.Value = showSpaces.Replace(t.Value)
+	lexed := hideSpaces.Replace(text)
+	for t := range crossplane.Lex(strings.NewReader(lexed)) {
+		if lexed != text {
+			t.Value = showSpaces.Replace(t.Value)
+		}
 		if t.Error == nil && !t.IsQuoted && strings.HasPrefix(t.Value, "#") {
 			continue
 		}

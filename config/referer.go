@@ -64,6 +64,11 @@ func readReferers(l *level, n *node) {
 }
 
 func (l *level) refererName(n *node, r *Referers, arg string) {
+	if arg == "" {
+		l.add(Error, n.Position, "write none, blocked, server_names, a name or ~REGEX", "invalid referer %q", arg)
+		r.Names = append(r.Names, RefererName{Position: n.Position}) // it was meant to be one
+		return
+	}
 	name := RefererName{Position: n.Position, Host: strings.ToLower(arg)}
 	if slash := strings.IndexByte(arg, '/'); slash >= 0 {
 		name.Host, name.URI = name.Host[:slash], arg[slash:]

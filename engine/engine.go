@@ -203,7 +203,6 @@ func (e *engine) serve(ctx context.Context) {
 	running, ended := context.WithCancel(ctx)
 	defer ended()
 	e.watch(running, e.built())
-	e.health.Update(e.built().Checks)
 	defer e.health.Close()
 	for _, sh := range e.shards {
 		go sh.Run()
@@ -220,6 +219,7 @@ func (e *engine) serve(ctx context.Context) {
 	}
 	go e.scavenger.run(running)
 	go e.serveReloads(running)
+	e.opt.Config = nil // the present one is e.cfg
 	e.announce()
 	if e.opt.Ready != nil {
 		e.opt.Ready()

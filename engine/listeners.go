@@ -137,9 +137,10 @@ func (s *sockets) close() {
 		}
 	}
 	for _, u := range s.unix {
+		u.close()
 		sys.Close(u.fd)
 	}
-	s.closeUnix()
+	s.unix = nil
 }
 
 // closeUnix ends the acceptors, which close their sockets, and removes socket files.

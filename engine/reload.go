@@ -10,6 +10,7 @@ import (
 
 	"holdfast/admin"
 	"holdfast/config"
+	"holdfast/limit"
 	"holdfast/observe"
 	"holdfast/shard"
 	"holdfast/upstream"
@@ -130,8 +131,6 @@ func (e *engine) replace(ctx context.Context) (problems []string, err error) {
 		r.ports.abandon()
 		return problems, err
 	}
-	e.openHandshakes(built.Snapshot, cfg)
-	e.openAccess(built.Snapshot)
 	if err := e.commit(ctx, r); err != nil {
 		return problems, err
 	}
@@ -159,6 +158,8 @@ func (e *engine) commit(ctx context.Context, r *replacement) error {
 		r.ports.abandon()
 		return errors.New("the process is ending")
 	}
+	e.openHandshakes(r.built.Snapshot, r.cfg)
+	e.openAccess(r.built.Snapshot)
 	e.changeShards(r)
 	e.usePorts(r.ports)
 	e.logger.use(r.errors)
@@ -212,10 +213,19 @@ func (e *engine) watch(ctx context.Context, built *Built) {
 func (e *engine) watchFiles(ctx context.Context, built *Built) {
 	built.Certs.Keep(built.servers, built.clients)
 	built.Users.Keep(built.Snapshot.Users)
+	e.shared.Zones.Keep(built.rateZones())
 	e.watchOver(built.Certs)
 	go built.Certs.Watch(ctx)
 	e.watchUsers(built.Users)
 	go built.Users.Watch(ctx)
+}
+
+// rateZones are the tables of rates in use.
+func (b *Built) rateZones() (list []*limit.RateZone) {
+	for _, z := range b.Snapshot.RateZones {
+		list = append(list, z.Zone)
+	}
+	return list
 }
 
 // built is the present configuration.

@@ -107,7 +107,8 @@ func (e *engine) tunnelInfos() (list []admin.LimitInfo) {
 	for _, number := range e.built().tunnelCounts {
 		count := e.shared.TunnelCounts.At(number)
 		list = append(list, admin.LimitInfo{
-			Directive: "tunnels_max", Zone: count.Name(), Keys: int(count.Live()), Rejected: count.Refused(),
+			Directive: "tunnels_max", Zone: count.Name(), Keys: int(count.Live()),
+			Passed: count.Passed(), Rejected: count.Refused(),
 		})
 	}
 	return list

@@ -1,5 +1,9 @@
 package httpparse
 
+import "bytes"
+
+var crlf = []byte("\r\n")
+
 // Reset makes r ready for another response. It keeps the memory of Fields and the
 // setting of MaxFields.
 func (r *Response) Reset() {
@@ -109,3 +113,26 @@ func (r *Response) Count(id FieldID) int { return CountField(r.Fields, id) }
 // response (RFC 9112 section 9.3), as Request.KeepAlive does for a request. A body
 // that ends with the connection (BodyClose) rules it out whatever the fields say.
 func (r *Response) KeepAlive(buf []byte) bool { return persists(buf, r.Fields, r.Minor) }
+
+// BadField is the start of the field line that Parse has refused, up to the byte bad that a field
+// can't have there; ok is false if something else was wrong. It aliases buf.
+func (r *Response) BadField(buf []byte) (start []byte, bad byte, ok bool) {
+	if e := r.scan.err; e != ErrFieldName && e != ErrFieldSpace && e != ErrFieldFold && e != ErrFieldValue {
+		return nil, 0, false
+	}
+	line := bytes.TrimSuffix(buf[:min(int(r.scan.line), len(buf))], crlf)
+	line = line[bytes.LastIndexByte(line, '\n')+1:]
+	at := 0
+	for at < len(line) && classes[line[at]]&classToken != 0 {
+		at++
+	}
+	if r.scan.err == ErrFieldValue {
+		for at < len(line) && !hasControl(line[at:at+1]) {
+			at++
+		}
+	}
+	if at == len(line) { // no colon
+		return line, '\r', true
+	}
+	return line[:at], line[at], true
+}

@@ -17,6 +17,7 @@ type Entry struct {
 	Message string // constant text: lines are limited for each Message
 	Detail  []byte // variable text behind it
 	Text    []byte // if set, written instead of Message and Detail
+	Always  bool   // the line is not limited: programs that read logs count it
 
 	Client   []byte // address of the client
 	Server   string // server_name
@@ -49,8 +50,8 @@ func NewErrorLog(level Level, pid, tid int) *ErrorLog {
 // Entry is put together.
 func (l *ErrorLog) Enabled(level Level) bool { return level >= l.level }
 
-// Append appends the line of e to dst, or nothing if the level is too low or more
-// than 10 lines with this message were written in the same second. The first line
+// Append appends the line of e to dst, or nothing if the level is too low or, unless it is to be
+// written always, more than 10 lines with this message were written in the same second. The first line
 // afterwards is preceded by one that tells how many were left out. The line is
 //
 //	2026/11/21 07:30:00 [error] 17#17: *3 message, client: 10.0.0.9, server: example.org, request: "GET / HTTP/1.1",
@@ -61,12 +62,14 @@ func (l *ErrorLog) Append(dst []byte, e *Entry) []byte {
 	if e.Level < l.level {
 		return dst
 	}
-	before, ok := l.limiter.allow(e.NowNs, e.Level, e.Message)
-	if before.suppressed > 0 {
-		dst = l.appendSuppressed(dst, e.NowNs, before)
-	}
-	if !ok {
-		return dst
+	if !e.Always {
+		before, ok := l.limiter.allow(e.NowNs, e.Level, e.Message)
+		if before.suppressed > 0 {
+			dst = l.appendSuppressed(dst, e.NowNs, before)
+		}
+		if !ok {
+			return dst
+		}
 	}
 	dst = l.appendHead(dst, e.NowNs, e.Level)
 	if e.Conn != 0 {
@@ -124,7 +127,7 @@ func (l *ErrorLog) appendHead(dst []byte, nowNs int64, level Level) []byte {
 
 func appendMessage(dst []byte, e *Entry) []byte {
 	if e.Text != nil {
-		return appendText(dst, e.Text)
+		return appendBounded(dst, e.Text, textBytesMax)
 	}
 	dst = appendText(dst, e.Message)
 	if len(e.Detail) > 0 {

@@ -87,7 +87,11 @@ func (r *cookieRecipe) append(dst []byte, e *Env, f *httpparse.Field) []byte {
 			continue
 		}
 		dst = append(dst, "; "...)
-		dst = append(dst, key...)
+		if want.givesSite(key) && !httpparse.EqualFold(text, want.site.lower) {
+			dst = append(dst, "SameSite"...) // as nginx writes it with a value of its own
+		} else {
+			dst = append(dst, key...)
+		}
 		if !hasValue && !want.givesSite(key) {
 			want.has(key)
 			continue

@@ -119,6 +119,8 @@ type Env struct {
 	Socket int32
 
 	body                           []byte // $request_body
+	chunkedBytes                   int64  // of the body without its coding, if chunkedRead
+	chunkedRead                    bool
 	upstreamTrailers, sentTrailers []byte
 
 	real realAddr

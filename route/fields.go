@@ -95,6 +95,10 @@ func appendField(dst, buf []byte, f *httpparse.Field) []byte {
 	return append(dst, "\r\n"...)
 }
 
+// underscores reports whether field names may have a "_", which nginx takes for an invalid
+// character as any other (underscores_in_headers, ignore_invalid_headers).
+func (s *Settings) underscores() bool { return s.UnderscoresInHeaders || !s.IgnoreInvalidHeaders }
+
 // passableName reports whether a request field may go on by its name. As nginx by
 // default, names with other characters than letters, digits and "-" are left out: an
 // application that turns "-" into "_" could not tell X_Real_IP from X-Real-IP.
@@ -106,7 +110,7 @@ func (s *Settings) passableName(name []byte) bool {
 		switch {
 		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-':
 		case c == '_':
-			if !s.UnderscoresInHeaders {
+			if !s.underscores() {
 				return false
 			}
 		case s.IgnoreInvalidHeaders:

@@ -39,19 +39,44 @@ func AppendFileHead(dst []byte, e *Env, f File, a FileAnswer, form ReplyForm) []
 	added, gone := []byte(nil), givenWay(0)
 	s := e.settings()
 	if s != nil && s.Headers != nil {
+		if e.keepsSent() {
+			whole := FileAnswer{Status: a.Status} // nginx comes to the ranges later
+			draft := appendFileHead(e.borrow(), e, f, whole, fileHead{status: status, keepalive: form.Keepalive})
+			e.keepSent(draft)
+			e.giveBack(draft)
+		}
 		added, gone = s.Headers.append(e.borrow(), e, status, f.ModifiedSec)
 	}
+	dst = appendFileHead(dst, e, f, a, fileHead{status, form.Keepalive, added, gone})
+	if added != nil {
+		e.giveBack(added)
+	}
+	e.keepSent(dst[start:])
+	return dst
+}
+
+// fileHead is what there is to say about the head of the answer with a file: what add_header and
+// expires have added, and which fields are gone for them.
+type fileHead struct {
+	status    int
+	keepalive bool
+	added     []byte
+	gone      givenWay
+}
+
+func appendFileHead(dst []byte, e *Env, f File, a FileAnswer, h fileHead) []byte {
+	s, status := e.settings(), h.status
 	dst = appendReplyHead(dst, e, status)
 	if !bodyless(status) {
 		dst = appendFileBodyFields(dst, e, f, a)
 	}
-	if gone&goneLastModified == 0 && (status == 200 || status == 206 || status == 304) {
+	if h.gone&goneLastModified == 0 && (status == 200 || status == 206 || status == 304) {
 		dst = append(dst, "Last-Modified: "...)
 		// Never later than Date (RFC 9110 section 8.8.2.1).
 		dst = appendDate(dst, min(f.ModifiedSec, e.nowSec()))
 		dst = append(dst, "\r\n"...)
 	}
-	if gone&goneETag == 0 && s != nil && s.ETag {
+	if h.gone&goneETag == 0 && s != nil && s.ETag {
 		dst = append(dst, "ETag: "...)
 		dst = f.appendETag(dst)
 		dst = append(dst, "\r\n"...)
@@ -63,14 +88,8 @@ func AppendFileHead(dst []byte, e *Env, f File, a FileAnswer, form ReplyForm) []
 	if dst = append(dst, e.challenge...); status == 401 {
 		dst = appendChallenge(dst, e)
 	}
-	if added != nil {
-		dst = append(dst, added...)
-		e.giveBack(added)
-	}
-	dst = appendConnectionField(dst, e, form.Keepalive)
-	dst = append(dst, "\r\n"...)
-	e.keepSent(dst[start:])
-	return dst
+	dst = appendConnectionField(append(dst, h.added...), e, h.keepalive)
+	return append(dst, "\r\n"...)
 }
 
 // appendFileBodyFields appends what a head says about the body behind it.

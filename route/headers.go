@@ -85,14 +85,17 @@ func (c *Compiler) NewHeaders(spec *HeadersSpec) (*Headers, error) {
 }
 
 // append appends the fields for an answer of this status, and says which of the
-// answer's own they replace. modifiedSec is its Last-Modified, or noTime.
+// answer's own they replace. modifiedSec is its Last-Modified, or noTime. The fields' own texts
+// see in $sent_http_ the draft of a head that keepSent was given, and the fields before them.
 func (h *Headers) append(dst []byte, e *Env, status int, modifiedSec int64) (out []byte, gone givenWay) {
 	usual := takesHeaders(status)
 	if usual && h.expires.kind != expiresOff {
 		var set bool
+		at := len(dst)
 		if dst, set = h.expires.append(dst, e, modifiedSec); set {
 			gone = goneExpires
 		}
+		e.addSent(dst[at:])
 	}
 	last := [...]int{-1, -1}
 	for i := range h.add {
@@ -107,7 +110,9 @@ func (h *Headers) append(dst []byte, e *Env, status int, modifiedSec int64) (out
 		case goneETag:
 			last[1] = i
 		default:
+			at := len(dst)
 			dst = appendRendered(dst, e, f.name, f.value)
+			e.addSent(dst[at:])
 		}
 	}
 	for _, i := range last {

@@ -82,7 +82,7 @@ func (r *Return) appendText(dst []byte, e *Env, body []byte, form ReplyForm) []b
 		dst = appendContentType(dst, e.contentType(r.contentType))
 		dst = appendLength(dst, int64(len(body)))
 	}
-	dst = appendReplyEnd(dst, e, status, form)
+	dst = appendReplyEnd(dst, start, e, status, form)
 	e.keepSent(dst[start:])
 	if bodyless(status) || toHead(e) {
 		return dst
@@ -138,7 +138,7 @@ func appendPage(dst []byte, e *Env, status int, fields []byte, form ReplyForm) [
 	}
 	dst = append(dst, fields...)
 	dst = appendRetryAfter(dst, status, form.RetryAfterSec)
-	dst = appendReplyEnd(dst, e, status, form)
+	dst = appendReplyEnd(dst, start, e, status, form)
 	e.keepSent(dst[start:])
 	if bodyless(status) || toHead(e) {
 		return dst
@@ -146,8 +146,9 @@ func appendPage(dst []byte, e *Env, status int, fields []byte, form ReplyForm) [
 	return appendPageBody(dst, status, name, form.Note)
 }
 
-// appendReplyEnd appends what the heads of all answers of our own end with.
-func appendReplyEnd(dst []byte, e *Env, status int, form ReplyForm) []byte {
+// appendReplyEnd appends what the heads of all answers of our own end with, to one that begins at
+// start.
+func appendReplyEnd(dst []byte, start int, e *Env, status int, form ReplyForm) []byte {
 	if dst = append(dst, e.challenge...); status == 401 {
 		dst = appendChallenge(dst, e)
 	}
@@ -156,6 +157,10 @@ func appendReplyEnd(dst []byte, e *Env, status int, form ReplyForm) []byte {
 		dst = append(dst, webSocketWanted...)
 	}
 	if s := e.settings(); s != nil && s.Headers != nil {
+		if e.keepsSent() {
+			e.keepSent(dst[start:])
+			e.sent = appendConnectionField(e.sent, e, form.Keepalive)
+		}
 		dst, _ = s.Headers.append(dst, e, status, noTime)
 	}
 	dst = appendConnectionField(dst, e, form.Keepalive)

@@ -96,7 +96,7 @@ func appendSmall(dst []byte, e *Env, a small, form ReplyForm) []byte {
 		dst = append(dst, a.modified...)
 		dst = append(dst, "\r\n"...)
 	}
-	dst = appendReplyEnd(dst, e, a.status, form)
+	dst = appendReplyEnd(dst, start, e, a.status, form)
 	e.keepSent(dst[start:])
 	if bodyless(a.status) || toHead(e) {
 		return dst

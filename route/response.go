@@ -75,6 +75,30 @@ func (p *Proxy) AppendInterim(dst []byte, e *Env) []byte {
 // result aliases it.
 func (p *Proxy) AppendResponse(dst []byte, e *Env, form ResponseForm) []byte {
 	start := len(dst)
+	s := e.settings()
+	if s == nil || s.Headers == nil {
+		dst = p.appendResponse(dst, e, &form, nil, 0)
+	} else {
+		status := e.Resp.Status
+		if form.Status != 0 {
+			status = form.Status
+		}
+		if e.keepsSent() {
+			draft := p.appendResponse(e.borrow(), e, &form, nil, 0)
+			e.keepSent(draft)
+			e.giveBack(draft)
+		}
+		added, gone := s.Headers.append(e.borrow(), e, status, e.upstreamModified(s.Headers))
+		dst = p.appendResponse(dst, e, &form, added, gone)
+		e.giveBack(added)
+	}
+	e.keepSent(dst[start:])
+	return dst
+}
+
+// appendResponse appends the head with what add_header and expires have added, and without the
+// fields that are gone for them.
+func (p *Proxy) appendResponse(dst []byte, e *Env, form *ResponseForm, added []byte, gone givenWay) []byte {
 	resp := e.Resp
 	status := resp.Status
 	if form.Status == 0 || form.Status == status {
@@ -85,15 +109,8 @@ func (p *Proxy) AppendResponse(dst []byte, e *Env, form ResponseForm) []byte {
 	}
 	dst = p.appendOwnFields(dst, e)
 	chunked := form.Framing.Kind == httpparse.BodyChunked
-	if s := e.settings(); s == nil || s.Headers == nil {
-		dst = p.appendUpstreamFields(dst, e, 0, form.Trailers && chunked)
-	} else {
-		added, gone := s.Headers.append(e.borrow(), e, status, e.upstreamModified(s.Headers))
-		dst = p.appendUpstreamFields(dst, e, gone, form.Trailers && chunked)
-		dst = append(dst, added...)
-		e.giveBack(added)
-	}
-	dst = e.appendSticky(dst)
+	dst = p.appendUpstreamFields(dst, e, gone, form.Trailers && chunked)
+	dst = e.appendSticky(append(dst, added...))
 	if status == 101 {
 		dst = appendUpgradeOf(dst, e.RespHead, resp)
 		dst = append(dst, "Connection: upgrade\r\n"...)
@@ -108,9 +125,7 @@ func (p *Proxy) AppendResponse(dst []byte, e *Env, form ResponseForm) []byte {
 		}
 		dst = appendConnectionField(dst, e, form.Keepalive)
 	}
-	dst = append(dst, "\r\n"...)
-	e.keepSent(dst[start:])
-	return dst
+	return append(dst, "\r\n"...)
 }
 
 // appendUpstreamStatusLine appends the upstream's status line as HTTP/1.1.
@@ -242,7 +257,16 @@ func (p *Proxy) appendResponseField(dst []byte, e *Env, f *httpparse.Field) []by
 
 // keepSent remembers a head for the $sent_http_ variables, if there are any.
 func (e *Env) keepSent(head []byte) {
-	if e.Server != nil && e.Server.keeps.sent {
+	if e.keepsSent() {
 		e.sent = append(e.sent[:0], head...)
 	}
 }
+
+// addSent adds lines to the draft of a head that keepSent remembers.
+func (e *Env) addSent(lines []byte) {
+	if e.keepsSent() {
+		e.sent = append(e.sent, lines...)
+	}
+}
+
+func (e *Env) keepsSent() bool { return e.Server != nil && e.Server.keeps.sent }

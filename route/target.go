@@ -45,8 +45,12 @@ func (e *Env) SetTarget(t httpparse.Target, mergeSlashes bool) httpparse.Error {
 	}
 	if t.Form == httpparse.TargetAbsolute {
 		e.RawTarget = target[t.Path.Start:]
-		if len(e.RawTarget) == 0 && e.Req.MethodID == httpparse.MethodOptions {
+		switch {
+		case len(e.RawTarget) > 0:
+		case e.Req.MethodID == httpparse.MethodOptions:
 			e.RawTarget = asterisk // about the server as a whole (RFC 9112 section 3.2.4)
+		default:
+			e.RawTarget = slash
 		}
 	}
 	at := len(e.arena)

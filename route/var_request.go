@@ -69,9 +69,17 @@ func varRequestLength(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
 	return strconv.AppendInt(dst, e.RequestLength, 10), true
 }
 
+// varContentLength is, of a body that came in chunks, its length once it was read.
 func varContentLength(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
+	if e.chunkedRead {
+		return strconv.AppendInt(dst, e.chunkedBytes, 10), true
+	}
 	return appendFirst(dst, e, httpparse.FieldContentLength)
 }
+
+// SetChunkedLength notes that all of a request body with the chunked coding was read, which had
+// that many bytes.
+func (e *Env) SetChunkedLength(n int64) { e.chunkedRead, e.chunkedBytes = true, n }
 
 func varContentType(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
 	return appendFirst(dst, e, httpparse.FieldContentType)
@@ -96,7 +104,7 @@ func varRequestField(dst []byte, e *Env, a *varArg) ([]byte, bool) {
 		return append(dst, e.authority...), true
 	}
 	settings := e.settings()
-	underscores := settings != nil && settings.UnderscoresInHeaders
+	underscores := settings != nil && settings.underscores()
 	return appendFields(dst, e.Head, e.Req.Fields, a, underscores)
 }
 

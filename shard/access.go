@@ -5,6 +5,7 @@ import (
 
 	"holdfast/access"
 	"holdfast/httpparse"
+	"holdfast/internal/sys"
 	"holdfast/observe"
 	"holdfast/pool"
 	"holdfast/route"
@@ -110,7 +111,7 @@ func (sh *Shard) checkAddress(s *Session, r *Request) (verdict, int) {
 // logForbidden logs a 403 that a rule of the configuration makes.
 func (sh *Shard) logForbidden(s *Session, status int) {
 	if status == 403 {
-		sh.logError(s, observe.LevelError, "access forbidden by rule", nil)
+		sh.logRefusal(s, observe.LevelError, "access forbidden by rule", nil)
 	}
 }
 
@@ -129,7 +130,7 @@ func (sh *Shard) checkPassword(s *Session, r *Request) (verdict, int) {
 	credentials, ok := route.AppendCredentials(sh.out[:0], &r.env)
 	sh.out = credentials[:0]
 	if !ok || len(credentials) > access.CredentialsMax {
-		sh.logError(s, observe.LevelInfo, "no user/password was provided for basic authentication", nil)
+		sh.logRefusal(s, observe.LevelInfo, "no user/password was provided for basic authentication", nil)
 		return denies, unauthorized(r)
 	}
 	users := r.snapshot.Users[auth.Users]
@@ -179,30 +180,34 @@ func (sh *Shard) passwordJudged(h pool.Handle, order uint64, v access.Verdict) {
 	case access.Granted:
 		sh.accessChecked(s, r, admits, 0)
 	case access.NoSuchUser:
-		sh.logUser(s, r, "a user was not found in the file of users:")
+		sh.logUser(s, r, " was not found in ", r.usersPath())
 		sh.accessChecked(s, r, denies, unauthorized(r))
 	case access.WrongPassword:
-		sh.logUser(s, r, "password mismatch of the user:")
+		sh.logUser(s, r, ": password mismatch", "")
 		sh.accessChecked(s, r, denies, unauthorized(r))
 	case access.NoFile:
-		sh.logUsers(s, r, "no such file of users:")
+		sh.logOpen(s, observe.LevelError, []byte(r.usersPath()), sys.ENOENT)
 		sh.accessChecked(s, r, denies, 403)
 	default:
-		sh.logUsers(s, r, "a file of users can't be read:")
+		sh.logError(s, observe.LevelCrit, "a file of users can't be read:", []byte(r.usersPath()))
 		sh.refuse(s, 500)
 	}
 	sh.advance(s)
 }
 
-func (sh *Shard) logUser(s *Session, r *Request, text string) {
+// logUser logs that a user is refused; path, if any, is quoted behind why.
+func (sh *Shard) logUser(s *Session, r *Request, why, path string) {
 	user := route.AppendUser(sh.out[:0], &r.env)
-	sh.logError(s, observe.LevelError, text, user)
-	sh.out = user[:0]
+	text := append(observe.AppendQuoted(append(sh.words(), "user "...), user), why...)
+	if path != "" {
+		text = observe.AppendQuoted(text, path)
+	}
+	sh.out, sh.errors.words = user[:0], text
+	sh.logEntry(s, observe.Entry{Level: observe.LevelError, Text: text, Always: true})
 }
 
-func (sh *Shard) logUsers(s *Session, r *Request, text string) {
-	sh.logError(s, observe.LevelError, text, []byte(r.snapshot.Users[r.settings().Auth.Users].Path()))
-}
+// usersPath is the file of users that holds for the request.
+func (r *Request) usersPath() string { return r.snapshot.Users[r.settings().Auth.Users].Path() }
 
 // unauthorized has the answer ask the client for a name and a password, and is its status: 401, for
 // a CONNECT 407 (RFC 9110 sections 15.5.2 and 15.5.8).

@@ -63,14 +63,14 @@ func (sh *Shard) subAnswered(s *Session, r *Request, status int) {
 	case status == 401:
 		r.env.PassChallenge()
 	case status != 403:
-		var text [8]byte
-		sh.logError(s, observe.LevelError, "auth request unexpected status:", strconv.AppendInt(text[:0], int64(status), 10))
-		v, status = answers, 500
+		v = answers
 	}
 	r.outer.auth.Apply(&r.env)
 	sh.leaveSubrequest(s, r)
 	if v == answers {
-		sh.refuse(s, status)
+		var text [8]byte
+		sh.logError(s, observe.LevelError, "auth request unexpected status:", strconv.AppendInt(text[:0], int64(status), 10))
+		sh.refuse(s, 500)
 		return
 	}
 	sh.accessChecked(s, r, v, status)

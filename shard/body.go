@@ -236,7 +236,7 @@ func (sh *Shard) readBody(s *Session, r *Request) bool {
 	r.env.UpstreamBytesReceived += int64(n)
 	out, used, perr := sh.encode(r, &r.down, sh.out[:0], raw[:n])
 	if perr != httpparse.OK {
-		sh.logError(s, observe.LevelError, invalidResponse, []byte(perr.String()))
+		sh.logError(s, observe.LevelError, "upstream sent invalid chunked response"+readingBody, nil)
 		sh.abort(s, observe.ReasonBadResponse, observe.SideUpstream)
 		return false
 	}
@@ -260,7 +260,7 @@ func (sh *Shard) passBody(s *Session, r *Request, out []byte) bool {
 
 // upstreamCut ends an answer whose upstream stopped in the middle.
 func (sh *Shard) upstreamCut(s *Session, reason observe.CloseReason) {
-	sh.logError(s, observe.LevelError, "upstream prematurely closed connection while reading upstream", nil)
+	sh.logError(s, observe.LevelError, "upstream prematurely closed connection"+readingBody, nil)
 	sh.abort(s, reason, observe.SideUpstream)
 }
 

@@ -131,7 +131,7 @@ func (sh *Shard) dial(s *Session, r *Request, peer *upstream.Peer) bool {
 func (sh *Shard) connectFailed(s *Session, r *Request, errno sys.Errno) {
 	sh.counters.UpstreamConnectFails++
 	s.trail = s.trail.Note(observe.SideUpstream, observe.EventRefused)
-	sh.logErrno(s, observe.LevelError, failures[failConnect].text, errno)
+	sh.logFailure(s, failConnect, errno)
 	switch errno {
 	case sys.EMFILE, sys.ENFILE, sys.ENOBUFS, sys.ENOMEM, sys.EADDRNOTAVAIL: // our own want, not the peer's fault
 	default:
@@ -142,7 +142,7 @@ func (sh *Shard) connectFailed(s *Session, r *Request, errno sys.Errno) {
 // blame counts a failure against the peer (max_fails).
 func (sh *Shard) blame(s *Session, r *Request, f failure) {
 	if r.group.Fail(r.peer, sh.nowMs) {
-		sh.logError(s, observe.LevelWarn, failures[f].disabled, nil)
+		sh.logError(s, observe.LevelWarn, disabled[f], nil)
 	}
 }
 

@@ -23,7 +23,7 @@ func (sh *Shard) settle(s *Session, r *Request) {
 func (sh *Shard) content(s *Session, r *Request) (goOn bool) {
 	l := r.location
 	switch id := r.req.MethodID; {
-	case r.sub == nil && (id == httpparse.MethodTrace ||
+	case r.sub == nil && (id == httpparse.MethodTrace && !r.asGet ||
 		id == httpparse.MethodConnect && (l.TunnelPass == nil || r.internal)):
 		// TRACE would show the upstream's view of the request, with what was added to it.
 		sh.logError(s, observe.LevelInfo, "client sent CONNECT or TRACE method", nil)

@@ -58,10 +58,11 @@ func (sh *Shard) stat(path []byte) (sys.FileInfo, sys.Errno) {
 }
 
 // serveFile answers with the file, or the index of the folder, that the path stands
-// for.
+// for. As in nginx a POST is refused where there is a file: an index may be elsewhere.
 func (sh *Shard) serveFile(s *Session, r *Request) {
 	e := &r.env
-	if m := r.req.MethodID; m != httpparse.MethodGet && m != httpparse.MethodHead && !r.asGet {
+	reads := r.asGet || r.req.MethodID == httpparse.MethodGet || r.req.MethodID == httpparse.MethodHead
+	if !reads && r.req.MethodID != httpparse.MethodPost {
 		sh.refuse(s, 405)
 		return
 	}
@@ -80,16 +81,19 @@ func (sh *Shard) serveFile(s *Session, r *Request) {
 		sh.fileFailed(s, r, path, errno)
 		return
 	}
-	switch info.Kind {
-	case sys.FileRegular:
+	switch {
+	case info.Kind == sys.FileRegular && reads:
 		sh.answerFile(s, r, fd, info)
 		return
-	case sys.FileFolder:
+	case info.Kind == sys.FileRegular:
+		sh.refuse(s, 405)
+	case info.Kind == sys.FileFolder:
 		r.status = 0
 		form := sh.beginReply(s, r, 301)
 		sh.finishReply(s, r, 301, route.AppendFolderRedirect(sh.out[:0], e, form))
 	default:
-		sh.logError(s, observe.LevelError, "not a regular file:", path[:len(path)-1])
+		text := append(observe.AppendQuoted(sh.words(), path[:len(path)-1]), " is not a regular file"...)
+		sh.logText(s, observe.LevelCrit, "is not a regular file", text)
 		sh.refuse(s, 404)
 	}
 	sys.Close(fd)
@@ -127,13 +131,30 @@ func (sh *Shard) serveIndex(s *Session, r *Request) {
 	info, errno := sh.stat(path)
 	switch {
 	case errno != 0:
-		sh.fileFailed(s, r, append(path, 0), errno)
+		sh.indexFailed(s, r, path, errno)
 	case info.Kind != sys.FileFolder:
 		sh.refuse(s, 404)
 	default:
-		sh.logError(s, observe.LevelError, "directory index is forbidden:", path)
+		text := observe.AppendQuoted(append(sh.words(), "directory index of "...), path)
+		sh.logText(s, observe.LevelError, "directory index is forbidden", append(text, " is forbidden"...))
 		sh.refuse(s, 403)
 	}
+}
+
+// indexFailed answers for a folder that is not there, or may not be looked into.
+func (sh *Shard) indexFailed(s *Session, r *Request, path []byte, errno sys.Errno) {
+	status, why := 404, " is not found "
+	if errno == sys.EACCES {
+		status, why = 403, " is forbidden "
+	}
+	if status == 403 || r.settings().LogNotFound {
+		if static := r.location.Static; static.Index() > 0 {
+			path = static.AppendIndex(path, &r.env, 0)
+		}
+		text := append(observe.AppendQuoted(sh.words(), path), why...)
+		sh.logText(s, observe.LevelError, why, appendErrno(text, errno))
+	}
+	sh.refuse(s, status)
 }
 
 // goIndex sends the request to an index file, whose name may have a "?".
@@ -151,16 +172,22 @@ func (sh *Shard) fileFailed(s *Session, r *Request, path []byte, errno sys.Errno
 	switch errno {
 	case sys.ENOENT, sys.ENOTDIR, sys.ENAMETOOLONG:
 		if r.settings().LogNotFound {
-			sh.logError(s, observe.LevelError, "file not found:", name)
+			sh.logOpen(s, observe.LevelError, name, errno)
 		}
 		sh.refuse(s, 404)
 	case sys.EACCES, sys.ELOOP:
-		sh.logError(s, observe.LevelError, "file may not be read:", name)
+		sh.logOpen(s, observe.LevelError, name, errno)
 		sh.refuse(s, 403)
 	default:
-		sh.logErrno(s, observe.LevelCrit, "open() failed", errno)
+		sh.logOpen(s, observe.LevelCrit, name, errno)
 		sh.refuse(s, 500)
 	}
+}
+
+// logOpen logs that a file could not be opened.
+func (sh *Shard) logOpen(s *Session, level observe.Level, path []byte, errno sys.Errno) {
+	text := append(observe.AppendQuoted(append(sh.words(), "open() "...), path), " failed "...)
+	sh.logText(s, level, "open() failed", appendErrno(text, errno))
 }
 
 // answerFile answers with an open file, which it takes over.

@@ -98,7 +98,7 @@ func (sh *Shard) logRate(s *Session, limits *route.Limits, v limit.Verdict) {
 	case limits.ReqDryRun:
 		sh.logError(s, logLevel(limits.ReqLogLevel), "limiting requests, dry run, excess:", sh.excess(" by zone "))
 	default:
-		sh.logError(s, logLevel(limits.ReqLogLevel), "limiting requests, excess:", sh.excess(" by zone "))
+		sh.logRefusal(s, logLevel(limits.ReqLogLevel), "limiting requests, excess:", sh.excess(" by zone "))
 	}
 }
 
@@ -154,7 +154,9 @@ func (sh *Shard) limited(s *Session, r *Request, limits *route.Limits, z *limit.
 	case limits.ConnDryRun:
 		message = "limiting connections, dry run, by zone"
 	}
-	sh.logError(s, level, message, sh.quoted(z.Name()))
+	sh.logEntry(s, observe.Entry{
+		Level: level, Message: message, Detail: sh.quoted(z.Name()), Always: taken != limit.Full && !limits.ConnDryRun,
+	})
 	if limits.ConnDryRun {
 		z.Stats.RejectedDryRun.Add(1)
 		r.env.LimitConnStatus = route.LimitRejectedDryRun

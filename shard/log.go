@@ -3,7 +3,6 @@ package shard
 import (
 	"bytes"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"holdfast/httpparse"
@@ -28,6 +27,7 @@ type errorLog struct {
 	lines  logBuffer
 	entry  observe.Entry
 	text   []byte // scratch for Client
+	words  []byte // scratch for Text
 	lineNs int64  // time of the last line, written or suppressed
 	// scratch is a line under construction.
 	scratch []byte
@@ -92,13 +92,34 @@ func (sh *Shard) errorTargets(s *Session, level observe.Level) (targets *ErrorTa
 // logError writes an error log line about a session, or about the shard where s is
 // nil. message is constant text, by which repeated lines are limited.
 func (sh *Shard) logError(s *Session, level observe.Level, message string, detail []byte) {
-	el := &sh.errors
+	sh.logEntry(s, observe.Entry{Level: level, Message: message, Detail: detail})
+}
+
+// words is where the text of a line is put together, for logText and logRefusal.
+func (sh *Shard) words() []byte { return sh.errors.words[:0] }
+
+// logText is logError with a text that stands in the message's place.
+func (sh *Shard) logText(s *Session, level observe.Level, message string, text []byte) {
+	sh.errors.words = text
+	sh.logEntry(s, observe.Entry{Level: level, Message: message, Text: text})
+}
+
+// logRefusal is logError for a client that may not come in or asks too much. Programs count these
+// lines by the client, so they are never limited: what the log's writer drops it counts.
+func (sh *Shard) logRefusal(s *Session, level observe.Level, message string, detail []byte) {
+	sh.logEntry(s, observe.Entry{Level: level, Message: message, Detail: detail, Always: true})
+}
+
+// logEntry writes a line with what is known of the session behind it.
+func (sh *Shard) logEntry(s *Session, entry observe.Entry) {
+	el, level := &sh.errors, entry.Level
 	targets, ok := sh.errorTargets(s, level)
 	if !ok {
 		return
 	}
 	e := &el.entry
-	*e = observe.Entry{NowNs: sh.wallNs(), Level: level, Message: message, Detail: detail}
+	*e = entry
+	e.NowNs = sh.wallNs()
 	if s != nil {
 		e.Conn = s.id
 		sh.describe(s, e)
@@ -192,15 +213,7 @@ func requestLine(head []byte) []byte {
 
 // logErrno is logError for a failed system call.
 func (sh *Shard) logErrno(s *Session, level observe.Level, message string, errno sys.Errno) {
-	if _, ok := sh.errorTargets(s, level); !ok {
-		return
-	}
-	var text [128]byte
-	b := append(text[:0], '(')
-	b = strconv.AppendInt(b, int64(errno), 10)
-	b = append(b, ": "...)
-	b = append(b, errno.Error()...)
-	sh.logError(s, level, message, append(b, ')'))
+	sh.logText(s, level, message, appendErrno(append(append(sh.words(), message...), ' '), errno))
 }
 
 // countPeerBytes adds what moved since the last call to the account of the peer.
@@ -233,6 +246,7 @@ func (sh *Shard) endRequest(r *Request) {
 		}
 		return
 	}
+	r.noteChunked()
 	sh.counters.HTTPBytesUp += uint64(r.up.sent)
 	sh.counters.HTTPBytesDown += uint64(r.down.sent)
 	if e.Status == 0 {

@@ -30,6 +30,10 @@ func (sh *Shard) mirrorPhase(s *Session, r *Request) bool {
 // holdForMirror waits in ReadBody for the request's body, where that may be held.
 func (sh *Shard) holdForMirror(s *Session, r *Request) (goOn bool) {
 	set := r.settings()
+	if r.sentHead || s.state != ReadHead && s.state != ReadBody && !s.state.deciding() {
+		sh.skipMirror(s, set.Mirror) // an error page: an upstream has been asked, and may have some of the body
+		return true
+	}
 	r.proxy = r.location.Proxy
 	if set.PassTrailers {
 		r.up.keepTrailers()

@@ -46,6 +46,12 @@ func (m *mirrored) both(path string) (main, copied *conn, mainHead, copyHead str
 	return main, copied, mainHead, copyHead
 }
 
+// idle waits until the peer has been given back as often as it was lent.
+func (m *mirrored) idle() {
+	m.t.Helper()
+	m.eventually("no request at the peer", func(*Shard) bool { return m.peer.Active.Load() == 0 })
+}
+
 // A request is answered while its copy is not, and the copy's answer goes nowhere.
 func TestMirror(t *testing.T) {
 	for _, tls := range []legs{{}, {down: true}, {up: true}, {down: true, up: true}} {
@@ -68,9 +74,7 @@ func TestMirror(t *testing.T) {
 			if n := m.pool.Stats.Answered.Load(); n != 1 {
 				t.Errorf("%d copies were answered, want 1", n)
 			}
-			if n := m.peer.Active.Load(); n != 0 {
-				t.Errorf("%d requests at the peer at the end", n)
-			}
+			m.idle()
 		})
 	}
 }
@@ -250,7 +254,57 @@ func TestMirrorsAreBounded(t *testing.T) {
 	if s := &small.Stats; s.Failed.Load() != 1 || s.Answered.Load() != 1 {
 		t.Errorf("failed %d, answered %d", s.Failed.Load(), s.Answered.Load())
 	}
-	if n := m.peer.Active.Load(); n != 0 {
-		t.Errorf("%d requests at the peer at the end", n)
+	m.idle()
+}
+
+// A named error page with a mirror gets a request of whose body an upstream has had some.
+func TestMirrorOfAnErrorPage(t *testing.T) {
+	for _, auth := range []bool{false, true} {
+		m := &mirrored{pool: mirror.NewPool(mirror.Options{ActiveMax: 1, QueueMax: 1, BytesMax: 1 << 20})}
+		st := site{group: patient}
+		st.options = func(o *Options) {
+			o.Mirrors = m.pool
+			c := route.NewCompiler(route.Process{}, nil)
+			set := defaultSettings(o.Policies, Policy{})
+			proxy, err := c.NewProxy(&route.ProxySpec{URL: "http://up", Minor: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			judge, paged := set, set
+			if auth {
+				paged.AuthRequest, _, _ = c.NewAuthRequest("/judge", nil)
+			}
+			paged.Mirror = &route.Mirror{URIs: []string{"/copy"}, Body: true}
+			paged.RequestBuffering, paged.ClientBodyBufferSize = true, 1<<10
+			set.ErrorPages, _ = c.NewErrorPages([]route.ErrorPageSpec{{Statuses: []int{502}, Overwrite: route.KeepStatus, Target: "@fallback"}})
+			b := route.NewBuilder(c, 1)
+			if _, err = b.AddServer(&route.ServerSpec{
+				Names: []route.ServerName{{Text: "a"}}, Listens: []route.ListenUse{{}}, Settings: set,
+				Locations: []route.LocationSpec{
+					{Modifier: route.Prefix, Pattern: "/", Location: &route.Location{Settings: set, Proxy: proxy}},
+					{Modifier: route.Prefix, Pattern: "/judge", Location: &route.Location{Settings: judge, Proxy: proxy}},
+					{Modifier: route.NamedLocation, Pattern: "@fallback", Location: &route.Location{Settings: paged, Proxy: proxy}},
+				},
+			}); err != nil {
+				t.Fatal(err)
+			}
+			o.Snapshot.Table = b.Table()
+		}
+		m.world = newWorld(t, st)
+		t.Cleanup(func() { m.pool.Close(deadline) })
+		c := m.client()
+		c.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234")
+		u := m.upstream()
+		u.head()
+		u.want("01234")
+		u.Close()
+		if auth {
+			m.upstream().judges(noContent)
+		}
+		c.status(502) // the other half alone is no body
+		m.pool.Close(deadline)
+		if s := &m.pool.Stats; s.Skipped.Load() != 1 || s.Answered.Load()+s.Failed.Load() != 0 {
+			t.Errorf("skipped %d, answered %d, failed %d", s.Skipped.Load(), s.Answered.Load(), s.Failed.Load())
+		}
 	}
 }

@@ -188,21 +188,10 @@ const staleText = "; its last answer is used"
 
 // logName logs what came of a name, in nginx's words.
 func (sh *Shard) logName(s *Session, level observe.Level, name string, status upstream.ResolveStatus, more string) {
-	el := &sh.errors
-	if !el.log.Enabled(level) {
-		return
-	}
-	var room [320]byte
-	text := append(append(room[:0], name...), " could not be resolved ("...)
+	text := append(append(sh.words(), name...), " could not be resolved ("...)
 	text = strconv.AppendInt(text, int64(status.Number()), 10)
 	text = append(append(append(append(text, ": "...), status.String()...), ')'), more...)
-	e := &el.entry
-	*e = observe.Entry{NowNs: sh.wallNs(), Level: level, Message: "a name could not be resolved", Text: text}
-	e.Conn = s.id
-	sh.describe(s, e)
-	el.lines.buf = el.log.Append(el.lines.buf, e)
-	el.lineNs = e.NowNs
-	sh.houseSoon()
+	sh.logText(s, level, "a name could not be resolved", text)
 }
 
 // nameRefused ends a request whose proxy_pass leads nowhere.

@@ -2,70 +2,21 @@ package shard
 
 import (
 	"holdfast/httpparse"
+	"holdfast/internal/sys"
 	"holdfast/observe"
 	"holdfast/route"
 )
 
-// failure is why a try with one peer came to nothing.
-type failure uint8
-
-const (
-	failConnect failure = iota
-	failConnectTimeout
-	failSend
-	failSendTimeout
-	failReadTimeout
-	failClosed  // the upstream closed or reset before a response head
-	failInvalid // the upstream's head breaks HTTP
-	failHandshake
-	failStatus // an answer whose status proxy_next_upstream names
-)
-
-// failures has, for each failure, the status of the answer if no other peer is
-// tried, the close reason, and nginx's texts for the error log: of the failure, and of
-// the peer that it was one too many for.
-var failures = [...]struct {
-	status   int
-	reason   observe.CloseReason
-	timeout  bool
-	text     string
-	disabled string
-}{
-	failConnect: {502, observe.ReasonConnectFailed, false,
-		"connect() failed while connecting to upstream", disabledConnecting},
-	failConnectTimeout: {504, observe.ReasonConnectTimeout, true,
-		"upstream timed out while connecting to upstream", disabledConnecting},
-	failSend: {502, observe.ReasonReset, false,
-		"sending the request to upstream failed", disabledSending},
-	failSendTimeout: {504, observe.ReasonSendTimeout, true,
-		"upstream timed out while sending request to upstream", disabledSending},
-	failReadTimeout: {504, observe.ReasonReadTimeout, true,
-		"upstream timed out while reading response header from upstream", disabledReading},
-	failClosed: {502, observe.ReasonReset, false,
-		"upstream prematurely closed connection while reading response header from upstream", disabledReading},
-	failInvalid: {502, observe.ReasonBadResponse, false,
-		"upstream sent an invalid response", disabledReading},
-	failHandshake: {502, observe.ReasonTLS, false,
-		"SSL_do_handshake() failed while SSL handshaking to upstream", disabledHandshaking},
-	failStatus: {502, observe.ReasonBadResponse, false, "", disabledReading},
-}
-
-const (
-	disabledConnecting  = "upstream server temporarily disabled while connecting to upstream"
-	disabledHandshaking = "upstream server temporarily disabled while SSL handshaking to upstream"
-	disabledSending     = "upstream server temporarily disabled while sending request to upstream"
-	disabledReading     = "upstream server temporarily disabled while reading response header from upstream"
-)
-
-// failTry books a failed try and goes on with the next peer, or answers.
-func (sh *Shard) failTry(s *Session, f failure) {
+// failTry books a failed try and goes on with the next peer, or answers. errno is that of the
+// system call that failed; 0 if none did.
+func (sh *Shard) failTry(s *Session, f failure, errno sys.Errno) {
 	r := sh.cold(s)
 	// A connection that idled may have been closed meanwhile: not the peer's fault.
 	if f != failClosed && f != failSend || !s.has(flagReusedUp) || r.gotBytes {
-		if f == failConnectTimeout {
+		if f == failConnectTimeout || f == failHandshakeTimeout {
 			sh.counters.UpstreamConnectFails++
 		}
-		sh.logError(s, observe.LevelError, failures[f].text, nil)
+		sh.logFailure(s, f, errno)
 		sh.blame(s, r, f)
 	}
 	sh.retryOrGiveUp(s, r, f)

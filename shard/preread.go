@@ -78,7 +78,7 @@ func (sh *Shard) admits(s *Session, r *Request) bool {
 		return true
 	}
 	s.cause(observe.ReasonRefused, observe.SideProxy)
-	sh.logError(s, observe.LevelError, "access forbidden by rule", nil)
+	sh.logRefusal(s, observe.LevelError, "access forbidden by rule", nil)
 	sh.endStream(s, r, streamForbidden)
 	return false
 }

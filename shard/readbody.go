@@ -76,6 +76,7 @@ func (sh *Shard) bodyHeld(r *Request) {
 	if r.server.KeepsBody() {
 		r.env.KeepBody(sh.heldBody(r))
 	}
+	r.noteChunked()
 	minor0 := r.proxy != nil && r.proxy.Minor == 0
 	known := r.settings().RequestBuffering || minor0
 	if minor0 {
@@ -84,6 +85,13 @@ func (sh *Shard) bodyHeld(r *Request) {
 	if known && r.up.framing.Kind == httpparse.BodyChunked && r.up.trailers == 0 {
 		r.up.framing = httpparse.Framing{Kind: httpparse.BodyLength, Length: r.up.read}
 		r.up.rechunk = false
+	}
+}
+
+// noteChunked notes for $content_length how long a body is that came in chunks, once it was read.
+func (r *Request) noteChunked() {
+	if r.up.ended && r.up.framing.Kind == httpparse.BodyChunked && !r.cut {
+		r.env.SetChunkedLength(r.up.read)
 	}
 }
 

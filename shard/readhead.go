@@ -211,6 +211,12 @@ func (sh *Shard) begin(s *Session, r *Request) {
 			return
 		}
 	}
+	if r.req.MethodID == httpparse.MethodTrace {
+		// An upstream's answer would show what was added to the request.
+		sh.logError(s, observe.LevelInfo, "client sent TRACE method while reading client request headers", nil)
+		sh.refuse(s, 405)
+		return
+	}
 	sh.startPhases(s, r, phaseServerRewrite)
 }
 

@@ -12,8 +12,6 @@ import (
 // respHeadMax bounds an upstream's response head, in bytes.
 const respHeadMax = 64 << 10
 
-const invalidResponse = "upstream sent an invalid response:"
-
 // onReadResp sends the rest of the request body up while it waits for the response
 // head.
 func (sh *Shard) onReadResp(s *Session) (again bool) {
@@ -189,11 +187,11 @@ func (sh *Shard) readRespBytes(s *Session, r *Request) (data []byte, ok bool) {
 	case errno != 0:
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventReadFailed)
 		sh.logTLS(s, errno, observe.SideUpstream)
-		sh.failTry(s, failClosed)
+		sh.failTry(s, failClosed, errno)
 		return nil, false
 	case n == 0:
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventFin)
-		sh.failTry(s, failClosed)
+		sh.failTry(s, failClosed, 0)
 		return nil, false
 	}
 	if n < len(into)-held {
@@ -223,10 +221,10 @@ func (sh *Shard) parseResp(s *Session, r *Request, data []byte) bool {
 		whole, perr := r.resp.Parse(data)
 		switch {
 		case perr != httpparse.OK:
-			sh.badResponse(s, perr.String())
+			sh.refuseResponse(s, r, data, perr)
 			return true
 		case !whole && len(data) >= respHeadMax:
-			sh.badResponse(s, "head too large")
+			sh.refuseResponse(s, r, data, httpparse.ErrHeadTooLarge)
 			return true
 		case !whole:
 			sh.keepPartial(r, data)
@@ -265,9 +263,16 @@ func (sh *Shard) keepPartial(r *Request, data []byte) {
 	r.respHead = id
 }
 
+// refuseResponse answers for an upstream whose response head in data could not be read.
+func (sh *Shard) refuseResponse(s *Session, r *Request, data []byte, perr httpparse.Error) {
+	sh.logBadResponse(s, r, data, perr)
+	sh.blame(s, r, failInvalid)
+	sh.retryOrGiveUp(s, r, failInvalid)
+}
+
 // badResponse answers for an upstream that breaks HTTP.
 func (sh *Shard) badResponse(s *Session, why string) {
-	sh.logError(s, observe.LevelError, invalidResponse, []byte(why))
+	sh.logInvalid(s, why)
 	r := sh.cold(s)
 	sh.blame(s, r, failInvalid)
 	sh.retryOrGiveUp(s, r, failInvalid)

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"holdfast/httpparse"
+	"holdfast/internal/sys"
 	"holdfast/observe"
 	"holdfast/route"
 )
@@ -88,7 +89,7 @@ func (sh *Shard) onSendHead(s *Session) (again bool) {
 func (sh *Shard) upstreamWriteFailed(s *Session, r *Request) {
 	s.trail = s.trail.Note(observe.SideUpstream, observe.EventWriteFailed)
 	if r.replayable() && r.repeatable() {
-		sh.failTry(s, failSend)
+		sh.failTry(s, failSend, sys.Errno(s.Up.Err))
 		return
 	}
 	sh.setState(s, ReadResp)

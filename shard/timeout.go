@@ -71,7 +71,7 @@ func (sh *Shard) onTimer(s *Session) {
 			return
 		}
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventTimeout)
-		sh.failTry(s, failConnectTimeout)
+		sh.failTry(s, failConnectTimeout, 0)
 		sh.advance(s)
 	case SendHead, ReadResp:
 		sh.onExchangeTimer(s)
@@ -85,7 +85,7 @@ func (sh *Shard) onTimer(s *Session) {
 		sh.onGreetTimer(s)
 	case UpHandshake:
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventTimeout)
-		sh.failTry(s, failConnectTimeout)
+		sh.failTry(s, failHandshakeTimeout, 0)
 		sh.advance(s)
 	case Body, Switch, Reply:
 		sh.onAnswerTimer(s)
@@ -102,7 +102,7 @@ func (sh *Shard) onHeadTimer(s *Session) {
 	sh.cold(s).broken = true
 	sh.describePartial(s, sh.cold(s), httpparse.OK)
 	s.cause(observe.ReasonHeadTimeout, observe.SideClient)
-	sh.logError(s, observe.LevelInfo, "client timed out while reading client request", nil)
+	sh.logError(s, observe.LevelInfo, "client timed out (110: Connection timed out) while reading client request headers", nil)
 	sh.refuse(s, 408)
 	sh.advance(s)
 }
@@ -126,7 +126,7 @@ func (sh *Shard) onExchangeTimer(s *Session) {
 	switch {
 	case s.state == SendHead || r.up.pending():
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventTimeout)
-		sh.failTry(s, failSendTimeout)
+		sh.failTry(s, failSendTimeout, 0)
 	case r.wait == waitContinue:
 		r.asked100 = false
 		sh.sendContinue(s, r)
@@ -137,7 +137,7 @@ func (sh *Shard) onExchangeTimer(s *Session) {
 		return
 	default:
 		s.trail = s.trail.Note(observe.SideUpstream, observe.EventTimeout)
-		sh.failTry(s, failReadTimeout)
+		sh.failTry(s, failReadTimeout, 0)
 	}
 	sh.advance(s)
 }
@@ -176,9 +176,9 @@ func (sh *Shard) onAnswerTimer(s *Session) {
 
 func timeoutText(side observe.Side) string {
 	if side == observe.SideClient {
-		return "client timed out while sending to client"
+		return "client timed out (110: Connection timed out) while sending to client"
 	}
-	return "upstream timed out while reading upstream"
+	return timedOut + readingBody
 }
 
 // abort closes a session in the middle of an answer. Where only the end of the

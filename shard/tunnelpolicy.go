@@ -21,8 +21,9 @@ type TunnelCounts struct {
 type TunnelCount struct {
 	name    string
 	live    atomic.Int64
+	passed  atomic.Uint64
 	refused atomic.Uint64
-	_       [32]byte // counts of others stay out of its cache line
+	_       [24]byte // counts of others stay out of its cache line
 }
 
 // Name is what Open was told.
@@ -30,6 +31,9 @@ func (c *TunnelCount) Name() string { return c.name }
 
 // Live is how many there are now.
 func (c *TunnelCount) Live() int64 { return c.live.Load() }
+
+// Passed is how many requests have been counted.
+func (c *TunnelCount) Passed() uint64 { return c.passed.Load() }
 
 // Refused is how many requests found the limit reached.
 func (c *TunnelCount) Refused() uint64 { return c.refused.Load() }
@@ -146,6 +150,7 @@ func (sh *Shard) countFits(s *Session, r *Request) bool {
 	}
 	count := sh.opt.TunnelCounts.At(set.TunnelCount)
 	if count.take(set.TunnelsMax) {
+		count.passed.Add(1)
 		r.tunnelCount = set.TunnelCount
 		return true
 	}

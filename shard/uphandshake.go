@@ -114,11 +114,11 @@ func (sh *Shard) upHandshakeDone(s *Session, result *tlsio.Result) {
 		f = &tlsio.Failure{Text: result.Err.Error()}
 	}
 	s.trail = s.trail.Note(observe.SideUpstream, observe.EventReadFailed)
-	sh.logError(s, observe.LevelError, "SSL_do_handshake() failed while SSL handshaking to upstream:", []byte(f.Text))
 	if f.Class == tlsio.FailTimeout {
-		sh.failTry(s, failConnectTimeout)
+		sh.failTry(s, failHandshakeTimeout, 0)
 		return
 	}
+	sh.logError(s, observe.LevelError, "SSL_do_handshake() failed while SSL handshaking to upstream:", []byte(f.Text))
 	sh.blame(s, r, failHandshake)
 	sh.retryOrGiveUp(s, r, failHandshake)
 }

@@ -125,7 +125,7 @@ func markdown(o options, results []result) (text string, failed error) {
 	fmt.Fprintf(&b, "# %d tunnels over %d equal servers\n\nTunnels of the fullest server by the mean of all: 1 is even. The worst of "+
 		"%d interleaved rounds. %d client processes open their tunnels at the same time, 64 under way in each; then every second one "+
 		"closes all of its tunnels and opens as many anew. The backends count.\n\n"+
-		"| method | proxy | shards or workers | all open | half of them replaced | fewest and most, last round |\n|---|---|---|---|---|---|\n",
+		"| method | proxy | shards or workers | tunnels | all open | half of them replaced | fewest and most, last round |\n|---|---|---|---|---|---|---|\n",
 		o.tunnels, o.backends, o.rounds, o.clients)
 	for _, r := range results {
 		opened := r.worst(func(m measurement) []int { return m.opened })
@@ -133,13 +133,14 @@ func markdown(o options, results []result) (text string, failed error) {
 		last := r.rounds[len(r.rounds)-1]
 		low, high := extremes(last.opened)
 		lowThen, highThen := extremes(last.replaced)
-		fmt.Fprintf(&b, "| %s | %s | %d | %.4f | %.4f | %d to %d, then %d to %d |\n",
-			r.name(), r.kind, r.shards, opened, replaced, low, high, lowThen, highThen)
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %.4f | %.4f | %d to %d, then %d to %d |\n",
+			r.name(), r.kind, r.shards, last.tunnels, opened, replaced, low, high, lowThen, highThen)
 		if r.kind == peers.Holdfast && !strings.HasPrefix(r.method, "random") && opened > goal {
 			failed = errors.Join(failed, fmt.Errorf("%s with %d shards: %.4f, the goal is %.2f", r.name(), r.shards, opened, goal))
 		}
 	}
-	fmt.Fprintf(&b, "\nThe goal is %.2f for round robin and least_conn once all are open. Round robin deals out requests, so what is left "+
+	fmt.Fprintf(&b, "\nThe goal is %.2f for round robin and least_conn once all are open. More shards hold fewer tunnels where the limit of open files is "+
+		"low, since each keeps some for itself. Round robin deals out requests, so what is left "+
 		"after some ended is not even; least_conn evens that out again.\n\n", goal)
 	fmt.Fprintf(&b, "Command: `go run ./bench/balance %s`\n\n", strings.Join(os.Args[1:], " "))
 	fmt.Fprintf(&b, "Machine: %s; %s; %s.\n", machine(), peers.Version(peers.Holdfast, o.binary), peers.Version(peers.Nginx, ""))

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -41,6 +43,7 @@ http {
 
 // measurement is one round: the tunnels of each backend.
 type measurement struct {
+	tunnels  int
 	opened   []int // when all are open
 	replaced []int // when half of them closed and as many came
 }
@@ -57,12 +60,13 @@ func measure(o options, c contender, method string) (m measurement, err error) {
 		backends = append(backends, b)
 		fmt.Fprintf(&servers, "server %s; ", b.Addr())
 	}
-	proxy, front, err := start(o, c, method, servers.String())
+	proxy, front, most, err := start(o, c, method, servers.String())
 	if err != nil {
 		return m, err
 	}
 	defer proxy.Stop()
-	all, err := startClients(o, front)
+	m.tunnels = min(o.tunnels, most)
+	all, err := startClients(o.clients, m.tunnels, front)
 	defer all.stop()
 	if err != nil {
 		return m, err
@@ -74,10 +78,10 @@ func measure(o options, c contender, method string) (m measurement, err error) {
 	if err := all.ask("open"); err != nil {
 		return m, err
 	}
-	if m.opened, err = counts(backends, o.tunnels); err != nil {
+	if m.opened, err = counts(backends, m.tunnels); err != nil {
 		return m, err
 	}
-	left := o.tunnels
+	left := m.tunnels
 	for i := 0; i < len(all); i += 2 {
 		left -= all[i].tunnels
 	}
@@ -90,7 +94,7 @@ func measure(o options, c contender, method string) (m measurement, err error) {
 	if err := some.ask("open"); err != nil {
 		return m, err
 	}
-	m.replaced, err = counts(backends, o.tunnels)
+	m.replaced, err = counts(backends, m.tunnels)
 	return m, err
 }
 
@@ -130,11 +134,12 @@ func extremes(counts []int) (low, high int) {
 	return low, high
 }
 
-func start(o options, c contender, method, servers string) (*peers.Running, string, error) {
+// start starts a proxy and returns its address and how many tunnels it may be given.
+func start(o options, c contender, method, servers string) (r *peers.Running, address string, most int, err error) {
 	front, err1 := port.Free()
 	admin, err2 := port.Free()
 	if err := errors.Join(err1, err2); err != nil {
-		return nil, "", err
+		return nil, "", 0, err
 	}
 	main, user := holdfastMain, ""
 	if os.Geteuid() == 0 {
@@ -143,11 +148,34 @@ func start(o options, c contender, method, servers string) (*peers.Running, stri
 	if c.kind == peers.Nginx {
 		main = nginxMain
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", front)
-	text := strings.NewReplacer("MAIN", strings.NewReplacer("ADMIN", fmt.Sprintf("127.0.0.1:%d", admin), "USER", user).Replace(main),
+	address, status := fmt.Sprintf("127.0.0.1:%d", front), fmt.Sprintf("127.0.0.1:%d", admin)
+	text := strings.NewReplacer("MAIN", strings.NewReplacer("ADMIN", status, "USER", user).Replace(main),
 		"SHARDS", strconv.Itoa(c.shards), "METHOD", method, "SERVERS", servers, "FRONT", address).Replace(configuration)
-	running, err := peers.Launch{Kind: c.kind, Binary: o.binary, Configuration: text, Ready: peers.Accepts(address)}.Start()
-	return running, address, err
+	r, err = peers.Launch{Kind: c.kind, Binary: o.binary, Configuration: text, Ready: peers.Accepts(address)}.Start()
+	if err != nil || c.kind != peers.Holdfast {
+		return r, address, o.tunnels, err
+	}
+	if most, err = roomOf(status); err != nil {
+		r.Stop()
+	}
+	return r, address, most, err
+}
+
+// roomOf is how many tunnels a holdfast may be given: its limit of sessions is that of all shards,
+// and some are left free, since the shards do not fill evenly.
+func roomOf(admin string) (int, error) {
+	var status struct {
+		SessionsMax int `json:"sessions_max"`
+	}
+	err := proc.Poll(proc.Patience, func() error {
+		resp, err := http.Get("http://" + admin + "/status")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		return json.NewDecoder(resp.Body).Decode(&status)
+	})
+	return status.SessionsMax * 97 / 100, err
 }
 
 // playClient is the whole life of a client process: it obeys open and close, and ends with its
@@ -185,13 +213,13 @@ type worker struct {
 // crew is a set of workers asked alike.
 type crew []*worker
 
-func startClients(o options, address string) (c crew, err error) {
+func startClients(processes, tunnels int, address string) (c crew, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	for i := range o.clients {
-		first, end := o.tunnels*i/o.clients, o.tunnels*(i+1)/o.clients
+	for i := range processes {
+		first, end := tunnels*i/processes, tunnels*(i+1)/processes
 		w := &worker{tunnels: end - first, cmd: exec.Command(self, "-role", "client", "-at", address,
 			"-first", strconv.Itoa(first), "-n", strconv.Itoa(end-first))}
 		w.cmd.Stderr = os.Stderr

@@ -342,3 +342,69 @@ func TestStreamHealthCheck(t *testing.T) {
 	noted(t, p, `upstream timed out (110: Connection timed out) while reading upstream, health check "redis" of peer `+b.addr)
 	goes("a")
 }
+
+// A reload: what is known about servers holds on; one that was healthy goes on with persistent,
+// and has to pass anew with mandatory alone. Tunnels live on.
+func TestHealthCheckReload(t *testing.T) {
+	a, b := newPatient(t, "a", 200), newPatient(t, "b", 503)
+	spec := func(more string) proc.Spec {
+		return proc.Spec{HTTP: healthServers, Vars: vars("a", a.Addr, "b", b.Addr, "more", more)}
+	}
+	p := holdfast(t, spec(""))
+	noted(t, p, "peer is unhealthy")
+	answered(t, p, "200 a")
+	c := proc.Dial(t, p.Front())
+	c.Handshake("ws.test", "/ws")
+	p.Reload(t, spec(""))
+	for range 3 {
+		if got := answerers(t, p, 6); got["200 a"] != 6 {
+			t.Errorf("after a reload: %v", got)
+		}
+	}
+	a.status.Store(500) // no check of it can pass from now on
+	answered(t, p, "502 "+badGateway(t, p))
+	a.status.Store(200)
+	answered(t, p, "200 a")
+	p.Reload(t, spec("mandatory persistent"))
+	for range 3 {
+		if got := answerers(t, p, 6); got["200 a"] != 6 {
+			t.Errorf("after a reload with persistent: %v", got)
+		}
+	}
+	b.status.Store(200)
+	p.Reload(t, spec("mandatory"))
+	answered(t, p, "200 a", "200 b")
+	p.Reload(t, proc.Spec{HTTP: strings.Replace(healthServers, "health_check uri=/up interval=50ms jitter=5ms match=good {{more}};", "", 1),
+		Vars: vars("a", a.Addr, "b", b.Addr)})
+	a.status.Store(500)
+	b.status.Store(500)
+	checks := a.checks.Load() + b.checks.Load()
+	if got := answerers(t, p, 6); got["200 a"] == 0 || got["200 b"] == 0 {
+		t.Errorf("without checks: %v", got)
+	}
+	if now := a.checks.Load() + b.checks.Load(); now > checks+2 { // those under way
+		t.Errorf("%d checks more after the reload without", now-checks)
+	}
+	if h := healthOf(t, p, a.Addr); h.State != "" {
+		t.Errorf("/status says %+v without checks", h)
+	}
+	c.EchoText("still here")
+	sound(t, c)
+	c.Close()
+}
+
+// badGateway is the body of a 502.
+func badGateway(t *testing.T, p *proc.Proxy) string {
+	t.Helper()
+	var body string
+	proc.Until(t, "a 502", func() error {
+		c := proc.Dial(t, p.Front())
+		defer c.Close()
+		head := c.Send(get("/")).Head()
+		if body = string(c.Body(head)); head.Status() != 502 {
+			return fmt.Errorf("status %d", head.Status())
+		}
+		return nil
+	})
+	return body
+}

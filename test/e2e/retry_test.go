@@ -289,8 +289,14 @@ func (g *retryGround) play(p *proc.Proxy, r retryRow) string {
 // peers were tried, and what each of them saw.
 func TestRetriesAsNginx(t *testing.T) {
 	g := newRetryGround(t, retryRows())
+	g.compare(t, g.spec())
+}
+
+// compare plays all rows with nginx, then with holdfast.
+func (g *retryGround) compare(t *testing.T, spec proc.Spec) {
+	t.Helper()
 	theirs := map[string]string{}
-	both(t, g.spec(), func(t *testing.T, p *proc.Proxy) {
+	both(t, spec, func(t *testing.T, p *proc.Proxy) {
 		results := make([]string, len(g.rows))
 		var wg sync.WaitGroup
 		slots := make(chan struct{}, 16)

@@ -121,6 +121,7 @@ func prepare(dir string, user *syscall.Credential) error {
 
 func (p *Proxy) launch(path string, spec Spec) error {
 	conf := filepath.Join(p.Dir, "nginx.conf")
+	p.ports = map[string]string{}
 	text, err := p.render(spec)
 	if err != nil {
 		return err
@@ -167,7 +168,6 @@ var placeholder = regexp.MustCompile(`\{\{([a-z]+:)?([A-Za-z0-9_]+)\}\}`)
 
 // render writes the whole configuration and picks its ports.
 func (p *Proxy) render(spec Spec) (string, error) {
-	p.ports = map[string]string{}
 	connections := spec.Connections
 	if connections == 0 {
 		connections = 4096

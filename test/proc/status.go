@@ -45,7 +45,12 @@ type Status struct {
 	PID     int
 	Fds     int
 	Totals  Totals
-	Shards  []json.RawMessage
+	// Configuration says which one is in use.
+	Configuration struct {
+		Generation, Reloads int
+		Failed              int `json:"failed_reloads"`
+	}
+	Shards []json.RawMessage
 }
 
 // Closed is the count for one reason and side in a list of closes.

@@ -1,0 +1,70 @@
+package shard
+
+import (
+	"strings"
+	"testing"
+
+	"holdfast/route"
+)
+
+// judgedBy has a subrequest to path judge the requests of a location (auth_request).
+func judgedBy(t testing.TB, path string) func(*route.Settings) {
+	t.Helper()
+	auth, _, err := route.NewCompiler(route.Process{}, nil).NewAuthRequest(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(s *route.Settings) { s.AuthRequest = auth }
+}
+
+const tenBytes = "0123456789"
+
+// What is held of a body that is not whole yet outlives the subrequest of the location that an
+// error page leads to.
+func TestSubrequestKeepsAPartOfTheBody(t *testing.T) {
+	r := newRig(t, site{},
+		place{at: "/", up: 1, url: "http://127.0.0.1:1", pages: []route.ErrorPageSpec{page("@other", 502)}},
+		place{at: "@other", up: 2, set: judgedBy(t, "/judge")},
+		place{at: "=/judge", up: 1, insideOnly: true})
+	c := r.client()
+	c.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n" + tenBytes)
+	r.upstream().judges(noContent)
+	u := r.upstream2()
+	if head := u.head(); !strings.HasPrefix(head, "POST /x ") || !strings.Contains(head, "\r\nContent-Length: 20\r\n") {
+		t.Errorf("request %q", head)
+	}
+	u.want(tenBytes)
+	c.send(tenBytes)
+	u.want(tenBytes)
+	u.send(okAnswer)
+	c.status(200)
+}
+
+// A body that came with its head goes to the error page's location whole, whatever the request
+// has waited for before it was refused.
+func TestErrorPageBehindAWait(t *testing.T) {
+	for _, buffered := range []bool{true, false} {
+		r := newRig(t, site{set: func(s *route.Settings) { s.RequestBuffering, s.ClientBodyBufferSize = buffered, 16<<10 }},
+			place{at: "/", up: 1, set: judgedBy(t, "/judge"), pages: []route.ErrorPageSpec{page("@other", 401)}},
+			place{at: "@other", up: 2},
+			place{at: "=/judge", up: 1, insideOnly: true})
+		c := r.client()
+		c.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n" + tenBytes)
+		r.upstream().judges("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")
+		if buffered {
+			r.state(ReadBody)
+			c.send(tenBytes)
+		}
+		u := r.upstream2()
+		if head := u.head(); !strings.HasPrefix(head, "POST /x ") || !strings.Contains(head, "\r\nContent-Length: 20\r\n") {
+			t.Errorf("request %q", head)
+		}
+		u.want(tenBytes)
+		if !buffered {
+			c.send(tenBytes)
+		}
+		u.want(tenBytes)
+		u.send(okAnswer)
+		c.status(401)
+	}
+}
