@@ -99,14 +99,16 @@ func (loc *Location) Inner() []*Location {
 func (l *level) condition(n *node) (c Condition, ok bool) {
 	args := slices.Clone(n.args)
 	if args[0] == "" || args[0][0] != '(' {
-		return c, l.badCondition(n, args[0])
+		l.badCondition(n, args[0])
+		return c, false
 	}
 	if args[0] = args[0][1:]; args[0] == "" {
 		args = args[1:]
 	}
 	last := len(args) - 1
 	if last < 0 || !strings.HasSuffix(args[last], ")") {
-		return c, l.badCondition(n, n.args[len(n.args)-1])
+		l.badCondition(n, n.args[len(n.args)-1])
+		return c, false
 	}
 	if args[last] = args[last][:len(args[last])-1]; args[last] == "" && last > 0 {
 		args = args[:last]
@@ -125,13 +127,15 @@ func (l *level) condition(n *node) (c Condition, ok bool) {
 			return Condition{Kind: kind, Not: not, Value: args[1]}, true
 		}
 	}
-	return c, l.badCondition(n, first)
+	l.badCondition(n, first)
+	return c, false
 }
 
 // variableCondition reads what begins with a variable.
 func (l *level) variableCondition(n *node, args []string) (c Condition, ok bool) {
 	if !variableName.MatchString(args[0]) {
-		return c, l.badCondition(n, args[0])
+		l.badCondition(n, args[0])
+		return c, false
 	}
 	if c.Variable = args[0][1:]; len(c.Variable) == 1 && c.Variable[0] >= '0' && c.Variable[0] <= '9' {
 		l.add(Error, n.Position, "name the group in the regex: (?<name>...), or copy it with set",
@@ -144,7 +148,8 @@ func (l *level) variableCondition(n *node, args []string) (c Condition, ok bool)
 		return c, true
 	case 3:
 	default:
-		return c, l.badCondition(n, args[0])
+		l.badCondition(n, args[0])
+		return c, false
 	}
 	c.Value = args[2]
 	op, not := strings.CutPrefix(args[1], "!")
@@ -163,17 +168,16 @@ func (l *level) variableCondition(n *node, args []string) (c Condition, ok bool)
 	return c, false
 }
 
-func (l *level) badCondition(n *node, what string) bool {
+func (l *level) badCondition(n *node, what string) {
 	for _, arg := range n.args {
 		if arg == "&&" || arg == "||" || arg == "and" || arg == "or" {
 			l.add(Error, n.Position, "write one condition; a map or set can join several", "%q in condition", arg)
-			return false
+			return
 		}
 	}
 	if last := n.args[len(n.args)-1]; !strings.HasSuffix(last, ")") && strings.HasPrefix(n.args[0], "(") {
 		l.add(Error, n.Position, `write ")" behind it`, "condition without an end: %q", last)
-		return false
+		return
 	}
 	l.add(Error, n.Position, hintCondition, "invalid condition %q", what)
-	return false
 }

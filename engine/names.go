@@ -163,7 +163,7 @@ func (e *engine) watchName(ctx context.Context, n *namedGroup, server int, asked
 // ask resolves the name of one server.
 func (n *namedGroup) ask(server int) upstream.Answer {
 	reply := make(chan upstream.Answer, 1)
-	begun := false
+	var begun bool
 	if s := &n.servers[server]; s.Service != "" {
 		begun = n.resolver.ResolveService(serviceName(s), func(a upstream.Answer) { reply <- a })
 	} else {

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -241,7 +242,7 @@ func (r *response) readBody() (whole bool, f fault) {
 		if piece = buf[:n]; n > 0 {
 			continue
 		}
-		if errRead == io.EOF && framing.Kind == httpparse.BodyClose {
+		if errors.Is(errRead, io.EOF) && framing.Kind == httpparse.BodyClose {
 			return false, fault{}
 		}
 		if errRead != nil {

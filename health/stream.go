@@ -2,6 +2,7 @@ package health
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"regexp"
 	"time"
@@ -42,7 +43,7 @@ func (s *Stream) check(l *line, limit time.Duration) fault {
 		switch {
 		case n > 0 && s.matches(got):
 			return fault{}
-		case err == io.EOF || len(got) == expectMax:
+		case errors.Is(err, io.EOF) || len(got) == expectMax:
 			return fault{found: "unexpected data", while: whileData}
 		case err != nil:
 			return failed("recv()", err, whileReading)

@@ -148,7 +148,7 @@ func (r *rewriting) enter(op *rewriteOp, at int) (next int) {
 func (r *rewriting) judge(op *rewriteOp) bool {
 	e := r.e
 	buf := r.render(e.borrow(), op.text, r.quote)
-	verdict := false
+	var verdict bool
 	switch op.test {
 	case testTrue:
 		verdict = len(buf) > 0 && string(buf) != "0"

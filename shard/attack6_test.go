@@ -23,21 +23,21 @@ const tenBytes = "0123456789"
 // error page leads to.
 func TestSubrequestKeepsAPartOfTheBody(t *testing.T) {
 	r := newRig(t, site{},
-		place{at: "/", up: 1, url: "http://127.0.0.1:1", pages: []route.ErrorPageSpec{page("@other", 502)}},
+		place{at: "/", up: 1, url: "http://$arg_to", pages: []route.ErrorPageSpec{page("@other", 502)}},
 		place{at: "@other", up: 2, set: judgedBy(t, "/judge")},
 		place{at: "=/judge", up: 1, insideOnly: true})
 	c := r.client()
-	c.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n" + tenBytes)
+	c.send("POST /x?to=127.0.0.1:1 HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n" + tenBytes)
 	r.upstream().judges(noContent)
 	u := r.upstream2()
-	if head := u.head(); !strings.HasPrefix(head, "POST /x ") || !strings.Contains(head, "\r\nContent-Length: 20\r\n") {
+	if head := u.head(); !strings.HasPrefix(head, "POST /x?") || !strings.Contains(head, "\r\nContent-Length: 20\r\n") {
 		t.Errorf("request %q", head)
 	}
 	u.want(tenBytes)
 	c.send(tenBytes)
 	u.want(tenBytes)
 	u.send(okAnswer)
-	c.status(200)
+	c.status(502)
 }
 
 // A body that came with its head goes to the error page's location whole, whatever the request
@@ -67,4 +67,43 @@ func TestErrorPageBehindAWait(t *testing.T) {
 		u.send(okAnswer)
 		c.status(401)
 	}
+}
+
+// A client that leaves during a subrequest takes what was held of its request along.
+func TestClientLeavesASubrequest(t *testing.T) {
+	r := newRig(t, site{set: func(s *route.Settings) { s.RequestBuffering, s.ClientBodyBufferSize, s.PassTrailers = true, 16<<10, true }},
+		place{at: "/", up: 1, url: "http://$arg_to", pages: []route.ErrorPageSpec{page("@other", 502)}},
+		place{at: "@other", up: 2, set: judgedBy(t, "/judge")},
+		place{at: "=/judge", up: 1, insideOnly: true})
+	c := r.client()
+	c.send("POST /x?to=127.0.0.1:1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: b\r\n\r\n")
+	r.upstream().head()
+	c.Close()
+	r.empty()
+	r.ask(func(sh *Shard) {
+		if n, _ := sh.bufs.Lent(); n != 0 {
+			t.Errorf("%d buffers are lent", n)
+		}
+	})
+}
+
+// What a peer has sent and got only ever grows.
+func TestPeerBytesGrow(t *testing.T) {
+	r := newRig(t, site{}, place{at: "/", up: 1, pages: []route.ErrorPageSpec{page("@other", 404)}, set: intercepting},
+		place{at: "@other", up: 2, set: judgedBy(t, "/judge")},
+		place{at: "=/judge", code: 204, insideOnly: true})
+	c := r.client()
+	c.send(get("/x"))
+	u := r.upstream()
+	sent := len(u.head())
+	u.send(notFound())
+	u2 := r.upstream2()
+	u2.head()
+	r.ask(func(*Shard) {
+		if n := r.peer.Bytes.Load(); n != uint64(sent+len(notFound())) {
+			t.Errorf("%d bytes in the first peer's account, want %d", n, sent+len(notFound()))
+		}
+	})
+	u2.send(okAnswer)
+	c.status(404)
 }

@@ -15,9 +15,9 @@ type Balancing struct {
 
 // choose picks a peer for the request's next try, or returns nil if none is left. It is lent
 // (upstream.Group.Pick).
-func (sh *Shard) choose(s *Session, r *Request) *upstream.Peer {
+func (sh *Shard) choose(r *Request) *upstream.Peer {
 	if r.choice.Fresh() {
-		sh.fillChoice(s, r)
+		sh.fillChoice(r)
 	}
 	if b := r.snapshot.balancing(r.group); b != nil && b.Sticky != nil {
 		return sh.chooseSticky(r, b.Sticky)
@@ -28,7 +28,7 @@ func (sh *Shard) choose(s *Session, r *Request) *upstream.Peer {
 }
 
 // fillChoice fills in what the group's method chooses by.
-func (sh *Shard) fillChoice(s *Session, r *Request) {
+func (sh *Shard) fillChoice(r *Request) {
 	switch r.group.Wants() {
 	case upstream.WantsAddress:
 		// $remote_addr, which may be what the client's proxy says (realip).

@@ -43,12 +43,12 @@ func TestChoiceIsFilledIn(t *testing.T) {
 			r := &Request{group: g, snapshot: &Snapshot{Groups: []*upstream.Group{g}, Balancing: []Balancing{{Key: key}}}}
 			r.env.Reset()
 			r.env.Remote = client
-			first := sh.choose(nil, r)
+			first := sh.choose(r)
 			if first == nil || r.choice.Key != test.want {
 				t.Fatalf("picked %v by %x, want %x", first, r.choice.Key, test.want)
 			}
 			r.env.Remote = netip.MustParseAddrPort("198.51.100.1:1")
-			if second := sh.choose(nil, r); second == nil || second == first || r.choice.Key != test.want {
+			if second := sh.choose(r); second == nil || second == first || r.choice.Key != test.want {
 				t.Errorf("the next try picked %v by %x", second, r.choice.Key)
 			}
 		})
@@ -75,7 +75,7 @@ func TestChoosingDoesNotAllocate(t *testing.T) {
 	r.env.Remote = netip.MustParseAddrPort("203.0.113.9:1234")
 	if n := testing.AllocsPerRun(1000, func() {
 		r.choice = upstream.Choice{}
-		sh.choose(nil, r).Release()
+		sh.choose(r).Release()
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

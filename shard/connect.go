@@ -52,7 +52,7 @@ func (sh *Shard) passOn(s *Session, r *Request, secure bool) {
 // no peer is left the client gets the status that the last failure calls for.
 func (sh *Shard) nextTry(s *Session, r *Request, last *failure) {
 	for {
-		peer := sh.choose(s, r)
+		peer := sh.choose(r)
 		if peer == nil {
 			sh.noPeer(s, r, last)
 			return

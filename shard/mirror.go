@@ -151,7 +151,7 @@ func (sh *Shard) mirrorTo(s *Session, r *Request, withBody bool) {
 	}
 	sh.identify(r, r.upstreamTLS(secure))
 	r.group, r.choice = group, upstream.Choice{}
-	peer := sh.choose(s, r)
+	peer := sh.choose(r)
 	if peer == nil {
 		pool.Stats.Failed.Add(1)
 		sh.logError(s, observe.LevelError, "no live upstreams while mirroring a request to upstream", []byte(group.Name))

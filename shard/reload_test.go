@@ -47,8 +47,7 @@ func TestApplyWithoutListener(t *testing.T) {
 		}
 	})
 	half.send("Host: a\r\n\r\n")
-	at = w.upstream()
-	at.head()
+	at.head() // on the connection that idled
 	at.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	if resp := half.status(200); !resp.Close {
 		t.Error("the last answer does not say that it is")

@@ -100,5 +100,5 @@ func TestRemovedPeerIdleConnections(t *testing.T) {
 		}
 	})
 	exchange()
-	w.eventually("its end", func(sh *Shard) bool { return w.peer.Connections.Load() == 0 })
+	w.eventually("its end", func(*Shard) bool { return w.peer.Connections.Load() == 0 })
 }

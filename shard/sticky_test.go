@@ -333,7 +333,7 @@ func TestStickyDoesNotAllocate(t *testing.T) {
 		r.env.Remote = netip.MustParseAddrPort("203.0.113.9:1234")
 		if n := testing.AllocsPerRun(1000, func() {
 			r.choice = upstream.Choice{}
-			p := sh.choose(nil, r)
+			p := sh.choose(r)
 			sh.learn(r)
 			sh.learnEnd(r)
 			p.Release()

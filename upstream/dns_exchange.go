@@ -140,7 +140,7 @@ func (r *Resolver) tryUDP(server netip.AddrPort, list []*inquiry, until time.Tim
 	if err != nil {
 		return true
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(until)
 	for _, q := range list {
 		q.id = randomID()

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -97,7 +98,7 @@ func parseReply(msg []byte, id uint16, q question) (result reply, ok bool) {
 	if err != nil || asked.Type != q.kind || asked.Class != dnsmessage.ClassINET || !sameName(&asked.Name, &q.name) {
 		return result, false
 	}
-	if _, err := p.Question(); err != dnsmessage.ErrSectionDone {
+	if _, err := p.Question(); !errors.Is(err, dnsmessage.ErrSectionDone) {
 		return result, false
 	}
 	result.code, result.truncated = head.RCode, head.Truncated
@@ -148,7 +149,7 @@ type ownedService struct {
 func (f *records) read(p *dnsmessage.Parser) bool {
 	for range recordsMax {
 		head, err := p.AnswerHeader()
-		if err == dnsmessage.ErrSectionDone {
+		if errors.Is(err, dnsmessage.ErrSectionDone) {
 			return f.readAuthority(p)
 		}
 		if int32(head.TTL) < 0 { // RFC 2181 section 8
@@ -201,7 +202,7 @@ func (f *records) readAnswer(p *dnsmessage.Parser, head *dnsmessage.ResourceHead
 func (f *records) readAuthority(p *dnsmessage.Parser) bool {
 	for range recordsMax {
 		head, err := p.AuthorityHeader()
-		if err == dnsmessage.ErrSectionDone {
+		if errors.Is(err, dnsmessage.ErrSectionDone) {
 			return true
 		}
 		if err != nil {

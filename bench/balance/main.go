@@ -53,7 +53,7 @@ func main() {
 	at := flag.String("at", "", "internal: address of the proxy")
 	first := flag.Int("first", 0, "internal: number of a client's first tunnel")
 	flag.Parse()
-	err := error(nil)
+	var err error
 	if *role == "client" {
 		err = playClient(*at, *first, o.tunnels)
 	} else {

@@ -32,10 +32,11 @@ func changing(round int, v map[string]string) proc.Spec {
 	fmt.Fprintf(&text, "upstream changing { %s keepalive %d; }\n", servers, round%4)
 	text.WriteString("upstream hashed { hash $arg_k consistent; server {{a}}; server {{b}}; server {{c}}; }\n" +
 		"limit_req_zone $arg_k zone=z:1m rate=10000r/s; geo $g { default 1; 10.0.0.0/8 " + strconv.Itoa(round) + "; }\n")
-	text.WriteString(`server { listen 127.0.0.1:{{port:front}}; access_log logs/access` + strconv.Itoa(round%5) + `.log;
+	text.WriteString(`server { listen 127.0.0.1:{{port:front}}; access_log logs/access` + strconv.Itoa(round%2) + `.log;
 		location / { proxy_pass http://changing; limit_req zone=z burst=1000 nodelay; }
 		location /hash { proxy_pass http://hashed; proxy_http_version 1.1; }
 		location /ws { proxy_pass http://{{echo}}; }
+		location /other { access_log logs/access` + strconv.Itoa(1-round%2) + `.log; return 204; }
 		location /round` + strconv.Itoa(round) + ` { return 200 $g; } }
 	`)
 	if round%2 == 1 {

@@ -160,10 +160,10 @@ func (g *ground) logged(dir string) ([]string, error) {
 		}
 		return err
 	})
-	sort.Strings(lines) // a line is written when its request is over, which may be after the next one began
 	for i := range lines {
-		lines[i] = "log " + errorStamp.ReplaceAllString(strings.TrimSuffix(lines[i], "\n"), "$1 ")
+		lines[i] = g.normal("log "+errorStamp.ReplaceAllString(strings.TrimSuffix(lines[i], "\n"), "$1 "), dir)
 	}
+	sort.Strings(lines) // a line is written when its request is over, which may be after the next one began
 	return lines, err
 }
 
