@@ -61,6 +61,9 @@ type Main struct {
 	// TunnelsMin is the number of tunnels the start must be able to hold
 	// (tunnels_min); 0 means no demand.
 	TunnelsMin int
+	// ShutdownTimeout is how long a graceful end waits for what is open; 0 means no limit
+	// (worker_shutdown_timeout).
+	ShutdownTimeout time.Duration
 	// Admin is where the admin listener listens; nil means off.
 	Admin *Addr
 	// Prefix is the absolute folder that relative log and pid paths were joined to.

@@ -53,6 +53,11 @@ func mainDirectives() []Directive {
 			min:       1, max: 1, read: readTunnelsMin,
 		},
 		{
+			Name: "worker_shutdown_timeout", Contexts: CtxMain, Args: "time",
+			Doc: "How long QUIT waits for requests and tunnels to end; then they are closed. Without it there is no limit.",
+			min: 1, max: 1, read: readShutdownTimeout,
+		},
+		{
 			Name: "admin", Contexts: CtxMain, Args: "address:port | port | unix:path | off", Default: "off",
 			Doc:       "Where metrics and status are served. A port alone means 127.0.0.1.",
 			Deviation: "Not in nginx.",

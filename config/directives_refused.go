@@ -15,7 +15,7 @@ const (
 func refusedDirectives() []Directive {
 	return rows(Refused, []group{
 		{CtxMain, "there are no modules to load; remove it", `load_module`},
-		{CtxMain, hintLater, `worker_shutdown_timeout google_perftools_profiles`},
+		{CtxMain, hintLater, `google_perftools_profiles`},
 		{CtxMain, hintStream, `mail`},
 		{CtxStream | CtxStreamServer, "write proxy_pass to the address of the other server", `pass`},
 		{CtxStream | CtxStreamServer, "it is about datagrams, which are not supported; remove it", `

@@ -99,6 +99,13 @@ func readTunnelsMin(l *level, n *node) {
 	l.cfg.Main.TunnelsMin = count
 }
 
+func readShutdownTimeout(l *level, n *node) {
+	var ok bool
+	if l.cfg.Main.ShutdownTimeout, ok = parseTime(n.args[0]); !ok {
+		l.invalid(n, n.args[0], hintTime)
+	}
+}
+
 func readAdmin(l *level, n *node) {
 	arg := n.args[0]
 	if arg == "off" {

@@ -53,19 +53,21 @@ type engine struct {
 	sockets *sockets
 	ports   ports
 	// changing is held while the shards get another configuration, and while they begin to end.
-	changing  sync.Mutex
-	reloads   reloads
-	steering  *steer.Steering // nil: the kernel's hash chooses
-	shards    []*shard.Shard
-	admin     *admin.Server
-	adminOn   net.Listener
-	pid       pidFile
-	signals   chan os.Signal
-	dealers   sync.WaitGroup // the goroutines that accept on unix sockets
-	nextID    atomic.Uint64
-	started   time.Time
-	draining  atomic.Bool
-	scavenger *scavenger
+	changing sync.Mutex
+	reloads  reloads
+	steering *steer.Steering // nil: the kernel's hash chooses
+	shards   []*shard.Shard
+	admin    *admin.Server
+	adminOn  net.Listener
+	pid      pidFile
+	signals  chan os.Signal
+	// shutdownTimer ends a graceful end (worker_shutdown_timeout); nil: none has begun.
+	shutdownTimer *time.Timer
+	dealers       sync.WaitGroup // the goroutines that accept on unix sockets
+	nextID        atomic.Uint64
+	started       time.Time
+	draining      atomic.Bool
+	scavenger     *scavenger
 	// handshakes is nil where nothing speaks TLS.
 	handshakes atomic.Pointer[tlsio.Pool]
 	// access is nil where nobody is asked for a password.

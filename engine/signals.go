@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"holdfast/observe"
 	"holdfast/shard"
@@ -33,6 +34,9 @@ func (e *engine) waitForEnd(ctx context.Context) {
 	for {
 		select {
 		case <-ended:
+			if e.shutdownTimer != nil {
+				e.shutdownTimer.Stop()
+			}
 			return
 		case <-stop:
 			stop = nil
@@ -54,6 +58,9 @@ func (e *engine) onSignal(s os.Signal) {
 		e.logger.Log(observe.LevelNotice, "signal %v: no new connections; requests and tunnels come to their end", s)
 		e.closeUnix()
 		e.each((*shard.Shard).Quit)
+		if limit := e.cfg.Main.ShutdownTimeout; limit > 0 {
+			e.shutdownTimer = time.AfterFunc(limit, func() { e.stop("worker_shutdown_timeout has passed") })
+		}
 	case syscall.SIGUSR1:
 		if err := e.logs.Reopen(); err != nil {
 			e.logger.Log(observe.LevelAlert, "reopening logs: %v", err)

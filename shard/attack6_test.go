@@ -107,3 +107,53 @@ func TestPeerBytesGrow(t *testing.T) {
 	u2.send(okAnswer)
 	c.status(404)
 }
+
+// A path that an upstream names takes the place of the location's as any other does, whatever a
+// rewrite has done before.
+func TestAccelRedirectBehindARewrite(t *testing.T) {
+	r := newRig(t, site{},
+		place{at: "/", up: 1, rewrite: func(b *route.RewriteBuilder) error {
+			return b.Rule(route.RuleSpec{Pattern: "^/x$", Regexp: "^/x$", Replacement: "/y", Flag: route.RewriteBreak})
+		}},
+		place{at: "/inside/", up: 2, url: "http://other/files/", insideOnly: true})
+	c := r.client()
+	c.send(get("/x"))
+	u := r.upstream()
+	if head := u.head(); !strings.HasPrefix(head, "GET /y ") {
+		t.Errorf("request %q", head)
+	}
+	u.send("HTTP/1.1 200 OK\r\nX-Accel-Redirect: /inside/a\r\nContent-Length: 0\r\n\r\n")
+	u = r.upstream2()
+	if head := u.head(); !strings.HasPrefix(head, "GET /files/a ") {
+		t.Errorf("request %q", head)
+	}
+	u.send(okAnswer)
+	c.status(200)
+}
+
+// An Origin that was refused does not become a tunnel by way of an error page.
+func TestRefusedOriginOpensNoTunnel(t *testing.T) {
+	origins, err := route.NewCompiler(route.Process{}, nil).NewOrigins(&route.OriginsSpec{Values: []string{"https://good.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, site{set: func(s *route.Settings) { s.Origins = origins }},
+		place{at: "/", up: 1, pages: []route.ErrorPageSpec{page("/denied", 403)}},
+		place{at: "=/denied", up: 2})
+	c := r.client()
+	c.send(strings.Replace(wsAsk, "\r\n\r\n", "\r\nOrigin: http://evil\r\n\r\n", 1))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if u, err := r.other.Accept(); err == nil {
+			w := r.wrap(u, nil)
+			if head := w.head(); strings.Contains(head, "Upgrade") {
+				t.Errorf("request %q", head)
+			}
+			w.send(okAnswer)
+		}
+	}()
+	c.status(403)
+	r.other.Close()
+	<-done
+}

@@ -34,6 +34,8 @@ type place struct {
 	otherwise     string // the last argument of try_files
 	insideOnly    bool
 	proxySetField []route.SetHeader
+	spec          func(*route.ProxySpec)
+	rewrite       func(*route.RewriteBuilder) error
 }
 
 // rig is a world with locations of the test's own and two upstreams.
@@ -92,6 +94,7 @@ func newRig(t testing.TB, st site, places ...place) *rig {
 	w.sh.Use(&Snapshot{
 		Table: b.Table(), Groups: groups, GroupByName: map[string]*upstream.Group{"up": groups[0], "other": groups[1]},
 		Listeners: []ListenerInfo{st.tls.listener()}, UpstreamTLS: st.tls.upstreams(c),
+		Zones: w.sh.opt.Snapshot.Zones, RateZones: w.sh.opt.Snapshot.RateZones,
 	})
 	if !st.paused {
 		w.ask(func(*Shard) {})
@@ -119,16 +122,25 @@ func (r *rig) location(c *route.Compiler, p *place, base route.Settings) route.L
 		if url == "" {
 			url = []string{"http://up", "http://other"}[p.up-1]
 		}
-		l.Proxy, err = c.NewProxy(&route.ProxySpec{
+		pass := route.ProxySpec{
 			URL: url, Minor: 1 - p.minor, Modifier: spec.Modifier, Pattern: spec.Pattern, Group: p.up - 1,
 			SetHeaders: p.proxySetField,
-		})
+		}
+		if p.spec != nil {
+			p.spec(&pass)
+		}
+		l.Proxy, err = c.NewProxy(&pass)
 		l.Proxy.TLS = r.tls.proxyTLS()
 		r.check(err)
 	}
 	if p.code != 0 {
 		l.Rewrite, err = returning(c, p.code, p.text)
 		r.check(err)
+	}
+	if p.rewrite != nil {
+		b := c.NewRewrite()
+		r.check(p.rewrite(b))
+		l.Rewrite = b.Rewrite()
 	}
 	if p.root != "" {
 		l.Static, err = c.NewStatic(&route.StaticSpec{

@@ -47,7 +47,9 @@ func (sh *Shard) checkSubrequest(s *Session, r *Request) (verdict, int) {
 	r.sub = &r.outer
 	// It is a GET without a body, from inside, and knows of no answer yet.
 	sh.forgetResponse(&r.env)
+	sh.countPeerBytes(r)
 	r.up, r.hops, r.sentHead = flow{ended: true}, 0, false
+	r.counted = r.env.UpstreamBytesReceived
 	r.upgrade, r.asGet, r.expects, r.internal = httpparse.UpgradeNone, true, false, true
 	r.env.SetInternal(auth.Target(&r.env))
 	sh.startPhases(s, r, phaseServerRewrite)
@@ -91,7 +93,7 @@ func (sh *Shard) leaveSubrequest(s *Session, r *Request) {
 	r.keepDown, r.sentHead, r.upFailed = sub.keepDown, sub.sentHead, sub.upFailed
 	r.check, r.denied = sub.check, sub.denied
 	r.phase = phaseAccess + 1
-	r.counted = 0
+	r.counted = r.up.sent
 	r.proxy, r.peer, r.group, r.tls = nil, nil, nil, nil
 	r.gotBytes, r.keepUp = false, false
 	sh.unstick(r)

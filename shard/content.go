@@ -100,7 +100,7 @@ func (sh *Shard) startProxy(s *Session, r *Request) {
 		sh.refuse(s, handshake.Status())
 	case !sh.mayTunnel(s, r):
 		return
-	case (s.state == ReadHead || s.state.deciding() && !r.paged) && !r.up.ended && !r.asGet && sh.holdsBody(s, r):
+	case (s.state == ReadHead || s.state.deciding()) && !r.up.ended && !r.asGet && sh.holdsBody(s, r):
 		return
 	case r.framingUp().Kind == httpparse.BodyChunked && r.proxy.Minor == 0:
 		// HTTP/1.0 has no chunked coding (RFC 9112 section 6.1), and the length is not known.

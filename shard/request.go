@@ -226,9 +226,7 @@ func (sh *Shard) dropBuffers(r *Request) {
 	}
 	sh.drop(&r.up)
 	sh.drop(&r.down)
-	if r.sub != nil {
-		sh.drop(&r.sub.up)
-	}
+	sh.drop(&r.outer.up)
 }
 
 // headBuf is the buffer of the client's head.

@@ -31,9 +31,8 @@ func (sh *Shard) startSend(s *Session, r *Request) {
 		return
 	}
 	r.sentHead = true
-	if !r.whole && r.body != 0 {
-		sh.bufs.Put(r.body)
-		r.body = 0
+	if r.sub == nil && !r.whole { // a subrequest leaves the client's body alone
+		sh.putBuf(&r.body)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -144,6 +145,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	t.Logf("%d requests in %d reloads", requests.Load(), rounds)
 	p.Reload(t, changing(0, v)) // so that the listeners are those of the start
+	if out, _ := exec.Command("ls", "-l", fmt.Sprintf("/proc/%d/fd", p.PID())).CombinedOutput(); true { t.Logf("%s", out) }
 }
 
 // serves proves that the listeners of odd rounds are there.
