@@ -108,7 +108,8 @@ func Build(cfg *config.Config, p route.Process, shared Shared) (*Built, []config
 	}
 	b.healthChecks()
 	return &Built{
-		Snapshot: b.sn, LogFiles: slices.Clone(b.life.logs.list), targets: b.logTargets, Certs: shared.Certs, Users: shared.Users,
+		Snapshot: b.sn, LogFiles: slices.Clone(b.life.logs.list), targets: b.logTargets,
+		Certs: shared.Certs, Users: shared.Users,
 		names: b.names, removals: b.removals, resolvers: b.keptResolvers, servers: b.tls.servers, clients: b.tls.clients,
 		tunnelCounts: b.tunnelCounts.order, Checks: b.checks,
 	}, b.problems
@@ -120,7 +121,8 @@ func newBuilder(cfg *config.Config, p route.Process, shared Shared) *builder {
 		registry: shared.Registry, policies: shared.Policies, life: shared.life, logTargets: map[int]*logTarget{},
 		stream: newStreamCompiler(cfg, p), streamLogs: map[*config.LogFormat]*route.StreamLog{},
 		compiler: newHTTPCompiler(cfg, p),
-		tls:      newTLSBuilder(shared.Certs), users: shared.Users, stickies: shared.Stickies, resolvers: map[string]int{}, keptResolvers: map[string]*upstream.Resolver{},
+		tls:      newTLSBuilder(shared.Certs), users: shared.Users, stickies: shared.Stickies,
+		resolvers: map[string]int{}, keptResolvers: map[string]*upstream.Resolver{},
 		removals: map[string]shard.Removal{},
 		formats:  map[*config.LogFormat]*route.LogFormat{},
 		shared:   newCompiled(),

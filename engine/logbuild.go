@@ -39,7 +39,8 @@ func errorTarget(l *config.ErrorLog) logTarget {
 	return logTarget{LogTarget: config.LogTarget{Path: path, Syslog: l.Syslog}, errors: true}
 }
 
-// logFile is the number of a log, for the life of the process. A file has the buffer of the first directive that gives it one.
+// logFile is the number of a log, for the life of the process. A file has the buffer of the first
+// directive that gives it one.
 func (b *builder) logFile(t logTarget) int {
 	i := b.life.logs.number(strings.Clone(t.name()))
 	known := b.logTargets[i]

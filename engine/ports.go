@@ -90,7 +90,8 @@ func (e *engine) changePorts(listeners []*config.Listener) (*portChange, error) 
 }
 
 func (c *portChange) warn(l *config.Listener, what string) {
-	c.warnings = append(c.warnings, fmt.Sprintf("%s: listen %s: %s takes effect at the next start", l.Position, l.Addr, what))
+	c.warnings = append(c.warnings,
+		fmt.Sprintf("%s: listen %s: %s takes effect at the next start", l.Position, l.Addr, what))
 }
 
 // socketsOf are the sockets of one shard, by listener.

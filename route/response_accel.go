@@ -125,7 +125,7 @@ func (e *Env) SetUnsafe(target []byte) bool {
 	safe := !unsafePath(buf)
 	if safe {
 		e.URI, e.Args = e.keep(buf), e.keep(args)
-		e.moved, e.internal = true, true
+		e.moved, e.internal, e.rewritten.whole = true, true, false
 	}
 	e.giveBack(buf)
 	return safe

@@ -102,7 +102,11 @@ func (sh *Shard) keepCount(s *Session, r *Request) {
 // refused.
 func (sh *Shard) mayTunnel(s *Session, r *Request) bool {
 	if !r.connect {
-		if r.upgrade == httpparse.UpgradeNone || r.asGet || r.proxy.NeverUpgrades() {
+		if r.paged && r.asGet && !sh.pageMayTunnel(r) {
+			sh.countOutcome(r, observe.OutcomeRejected)
+			r.upgrade = httpparse.UpgradeNone
+		}
+		if r.upgrade == httpparse.UpgradeNone || r.proxy.NeverUpgrades() {
 			sh.forgetCount(r)
 			return true
 		}
@@ -111,6 +115,27 @@ func (sh *Shard) mayTunnel(s *Session, r *Request) bool {
 		}
 	}
 	return sh.countFits(s, r)
+}
+
+// pageMayTunnel reports whether a handshake that an error page answers may still become a
+// tunnel there. Where it may not the page comes like any other.
+func (sh *Shard) pageMayTunnel(r *Request) bool {
+	set, head := r.settings(), r.env.Head[:r.req.HeadLen]
+	if r.upgrade == httpparse.UpgradeNone {
+		return true
+	}
+	if r.req.AsksWebSocket(head) {
+		if set.WebsocketStrict && r.req.CheckWebSocket(head) != httpparse.OK {
+			return false
+		}
+		if set.Origins != nil {
+			if _, ok := set.Origins.Allow(&r.env); !ok {
+				return false
+			}
+		}
+	}
+	return set.TunnelCount == 0 || r.tunnelCount == set.TunnelCount ||
+		sh.opt.TunnelCounts.At(set.TunnelCount).Live() < set.TunnelsMax
 }
 
 // originFits judges the Origin of a WebSocket handshake (websocket_origin).

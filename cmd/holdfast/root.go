@@ -91,7 +91,8 @@ func newRoot(io streams) *cobra.Command {
 	flags.StringVarP(&src.globals, "global", "g", "", "directives of the main context, set before the file")
 	form.addFlags(root.Flags())
 	root.AddCommand(
-		newRun(src, io), newCheck(src, io), newDemo(io), newStop(src, io), newReload(src, io), newStatus(src, io), newDoctor(src, io),
+		newRun(src, io), newCheck(src, io), newDemo(io), newStop(src, io), newReload(src, io),
+		newStatus(src, io), newDoctor(src, io),
 		newDirectives(io), newVersion(io))
 	return root
 }

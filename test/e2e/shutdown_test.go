@@ -12,7 +12,7 @@ func TestShutdownTimeout(t *testing.T) {
 	back := proc.NewBackend(t, proc.Echo())
 	p := holdfast(t, proc.Spec{
 		Main: "worker_shutdown_timeout 300ms;",
-		HTTP: "server { listen {{front}}; location / { proxy_pass http://" + back.Addr + "; } }",
+		HTTP: "server { listen 127.0.0.1:{{port:front}}; location / { proxy_pass http://" + back.Addr + "; } }",
 	})
 	tunnel := proc.Dial(t, p.Front())
 	tunnel.Handshake("x", "/ws")
