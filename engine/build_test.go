@@ -53,7 +53,7 @@ http {
             server_tokens "An edge"; add_header X-A $uri always; expires modified 1h;
             types { a/b c; } default_type d/e; max_ranges 5; etag on; if_modified_since before; sendfile on;
             log_not_found on; set_real_ip_from 10.0.0.0/8; real_ip_header X-A; real_ip_recursive on;
-            resolver 127.0.0.53;
+            resolver 127.0.0.53; websocket_origin https://a.example; tunnels_max 22 retry_after=23s;
             limit_conn z 3; limit_conn_status 429;
             auth_basic "users of $host"; auth_basic_user_file /nonexistent/users;
             allow 10.0.0.0/8; satisfy any; auth_request /judge; mirror /copies; valid_referers x.test; secure_link $uri;
@@ -138,6 +138,10 @@ func TestBuildSettings(t *testing.T) {
 		Referers:               got.Referers,
 		SecureLink:             got.SecureLink,
 		Auth:                   got.Auth,
+		Origins:                got.Origins,
+		TunnelCount:            1,
+		TunnelsMax:             22,
+		TunnelsRetry:           23,
 		AccessLogs:             got.AccessLogs,
 		TunnelLogs:             []int{2},
 		TunnelLines:            got.TunnelLines,
@@ -154,7 +158,7 @@ func TestBuildSettings(t *testing.T) {
 		t.Errorf("tunnel lines %+v", l)
 	}
 	policy := shard.Policy{TunnelReadMs: 16_000, TunnelBlockedMs: 15_000, LingerMs: 12_000, LingerReadMs: 13_000,
-		KeepaliveMinMs: 20_000, Logs: shard.LogSet{3}}
+		KeepaliveMinMs: 20_000, Logs: shard.LogSet{3}, TunnelCount: 1}
 	policy.Errors[0] = shard.ErrorTarget{Log: 4, Level: observe.LevelWarn, Set: true}
 	if *policies.At(got.Policy) != policy {
 		t.Errorf("policy %+v, want %+v", *policies.At(got.Policy), policy)

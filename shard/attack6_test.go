@@ -71,7 +71,9 @@ func TestErrorPageBehindAWait(t *testing.T) {
 
 // A client that leaves during a subrequest takes what was held of its request along.
 func TestClientLeavesASubrequest(t *testing.T) {
-	r := newRig(t, site{set: func(s *route.Settings) { s.RequestBuffering, s.ClientBodyBufferSize, s.PassTrailers = true, 16<<10, true }},
+	r := newRig(t, site{set: func(s *route.Settings) {
+		s.RequestBuffering, s.ClientBodyBufferSize, s.PassTrailers = true, 16<<10, true
+	}},
 		place{at: "/", up: 1, url: "http://$arg_to", pages: []route.ErrorPageSpec{page("@other", 502)}},
 		place{at: "@other", up: 2, set: judgedBy(t, "/judge")},
 		place{at: "=/judge", up: 1, insideOnly: true})
@@ -156,4 +158,58 @@ func TestRefusedOriginOpensNoTunnel(t *testing.T) {
 	c.status(403)
 	r.other.Close()
 	<-done
+}
+
+// A body that was read and not kept, because the upstream gets another one, can't go to the
+// location of an error page.
+func TestReplacedBodyIsNotPromised(t *testing.T) {
+	for _, framing := range []string{"Content-Length: 10\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"} {
+		text := "own"
+		r := newRig(t, site{set: func(s *route.Settings) { s.RequestBuffering, s.ClientBodyBufferSize = true, 16<<10 }},
+			place{at: "/", up: 1, set: intercepting, pages: []route.ErrorPageSpec{page("@other", 404)},
+				spec: func(p *route.ProxySpec) { p.SetBody = &text }},
+			place{at: "@other", up: 2})
+		c := r.client()
+		c.send("POST /x HTTP/1.1\r\nHost: a\r\n" + framing)
+		r.state(ReadBody)
+		if strings.Contains(framing, "chunked") {
+			c.send(chunks(tenBytes))
+		} else {
+			c.send(tenBytes)
+		}
+		u := r.upstream()
+		if head := u.head(); !strings.Contains(head, "\r\nContent-Length: 3\r\n") {
+			t.Errorf("request %q", head)
+		}
+		u.want("own")
+		u.send(notFound())
+		c.status(404)
+		if n := r.peer2.Requests.Load(); n != 0 {
+			t.Errorf("the second upstream was asked %d times", n)
+		}
+	}
+}
+
+// What proxy_set_body makes of the client's body has it, however that came.
+func TestReplacedBodyHasTheBody(t *testing.T) {
+	text := "[$request_body]"
+	r := newRig(t, site{set: func(s *route.Settings) { s.RequestBuffering, s.ClientBodyBufferSize = true, 16 }},
+		place{at: "/", up: 1, spec: func(p *route.ProxySpec) { p.SetBody = &text }})
+	c := r.client()
+	var u *conn
+	for i, body := range []string{tenBytes, strings.Repeat(tenBytes, 500), tenBytes} {
+		c.sendf("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", len(body))
+		r.state(ReadBody)
+		c.send(body)
+		if i == 0 {
+			u = r.upstream()
+		}
+		u.head()
+		if len(body) > 16 {
+			body = "" // as in nginx, where it is not in memory then
+		}
+		u.want("[" + body + "]")
+		u.send(okAnswer)
+		c.status(200)
+	}
 }

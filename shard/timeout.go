@@ -102,7 +102,8 @@ func (sh *Shard) onHeadTimer(s *Session) {
 	sh.cold(s).broken = true
 	sh.describePartial(s, sh.cold(s), httpparse.OK)
 	s.cause(observe.ReasonHeadTimeout, observe.SideClient)
-	sh.logError(s, observe.LevelInfo, "client timed out (110: Connection timed out) while reading client request headers", nil)
+	sh.logError(s, observe.LevelInfo,
+		"client timed out (110: Connection timed out) while reading client request headers", nil)
 	sh.refuse(s, 408)
 	sh.advance(s)
 }
