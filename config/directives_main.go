@@ -20,7 +20,8 @@ func mainDirectives() []Directive {
 			Default: "logs/error.log error",
 			Doc:     "Where errors are logged, from which level on.",
 			Deviation: "memory: is refused. The main context's gets what is about no connection; debug shows no more than " +
-				"info.",
+				"info. Of one message a shard writes ten lines a second and then how many more there were, but all lines about " +
+				"clients that access rules, passwords or limits have refused.",
 			min: 1, max: 2, repeat: true, read: readErrorLog,
 		},
 		{

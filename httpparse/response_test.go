@@ -22,3 +22,26 @@ func TestResponseFields(t *testing.T) {
 		t.Errorf("limit of 2: %s", got)
 	}
 }
+
+func TestBadField(t *testing.T) {
+	for head, want := range map[string]string{
+		"HTTP/1.1 200 OK\r\na: b\r\nx\x00y: z\r\n\r\n": "x\x00",
+		"HTTP/1.1 200 OK\r\nx y\r\n\r\n":               "x ",
+		"HTTP/1.1 200 OK\r\nxy\r\n\r\n":                "xy\r",
+		"HTTP/1.1 200 OK\r\nx: y\x01z\r\n\r\n":         "x: y\x01",
+		"HTTP/1.1 200 OK\r\n x: y\r\n\r\n":             " ",
+		"HTTP/1.1 200 OK\nx: y\r\n\r\n":                "",
+		"HTTP/1.1 200 OK\r\nx: y\r\n\r\n":              "",
+	} {
+		var r httpparse.Response
+		_, _ = r.Parse([]byte(head))
+		start, bad, ok := r.BadField([]byte(head))
+		got := ""
+		if ok {
+			got = string(append(start[:len(start):len(start)], bad))
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", head, got, want)
+		}
+	}
+}

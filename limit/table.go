@@ -1,7 +1,9 @@
 package limit
 
 import (
+	"hash/maphash"
 	"math/bits"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
@@ -116,7 +118,21 @@ func emptyHeads(n int) []uint32 {
 	return heads
 }
 
-func hashOf(key []byte) uint64 { return xxhash.Sum64(key) }
+// Both seeds are of this process alone, so that nobody can choose keys that all meet in one part
+// or one chain. That of xxhash is no secret to who finds keys with one hash under any seed, which
+// is why chains go by another hash.
+var (
+	partSeed  = rand.Uint64()
+	chainSeed = maphash.MakeSeed()
+)
+
+// hashOf is a key's hash: its lowest bits say in which part it is, the others in which chain.
+func hashOf(key []byte) uint64 {
+	var d xxhash.Digest
+	d.ResetWithSeed(partSeed)
+	_, _ = d.Write(key) // never fails
+	return d.Sum64()&(partCount-1) | maphash.Bytes(chainSeed, key)&^(partCount-1)
+}
 
 func (t *table) head(hash uint64) *uint32 { return &t.heads[hash>>partBits&uint64(len(t.heads)-1)] }
 

@@ -191,3 +191,28 @@ func BenchmarkErrorLine(b *testing.B) {
 		dst = log.Append(dst[:0], e)
 	}
 }
+
+// What programs count is written every time, and does not touch what is limited.
+func TestAlways(t *testing.T) {
+	log := NewErrorLog(LevelDebug, 17, 1)
+	var out []byte
+	for range 1000 {
+		out = log.Append(out, &Entry{NowNs: testTime, Level: LevelError, Message: "refused", Always: true})
+	}
+	if got := bytes.Count(out, []byte("\n")); got != 1000 || log.limiter.pending != 0 {
+		t.Errorf("%d lines, %d suppressed", got, log.limiter.pending)
+	}
+}
+
+// A text may quote a long value and still end with what matters.
+func TestQuotedInText(t *testing.T) {
+	value := bytes.Repeat([]byte(`x"\`), 4<<10)
+	text := append(AppendQuoted([]byte("user "), value), ": password mismatch"...)
+	line := string(NewErrorLog(LevelDebug, 17, 1).Append(nil, &Entry{NowNs: testTime, Level: LevelError, Text: text}))
+	if !strings.HasSuffix(line, "...\": password mismatch\n") || strings.Count(line, `"`) != 2 || strings.Contains(line, `\"`) {
+		t.Errorf("line %.200s", line)
+	}
+	if got, want := string(AppendQuoted(nil, "a\"b")), `"a\x22b"`; got != want {
+		t.Errorf("quoted as %s, want %s", got, want)
+	}
+}

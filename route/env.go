@@ -131,6 +131,11 @@ type Env struct {
 	// authority is that of an absolute-form target, which overrides Host.
 	authority []byte
 
+	// asGet says that the request goes on as a GET (SetGet).
+	asGet bool
+
+	// heldLocation is the Location line of a redirect that an error page answers; nil for none.
+	heldLocation []byte
 	// challenge is a line for the heads of answers (Auth.Challenge); nil for none.
 	challenge []byte
 

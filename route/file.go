@@ -85,7 +85,7 @@ func appendFileHead(dst []byte, e *Env, f File, a FileAnswer, h fileHead) []byte
 	if status == 200 && s != nil && s.MaxRanges != 0 && len(e.carried.rangeLine) == 0 {
 		dst = append(dst, "Accept-Ranges: bytes\r\n"...)
 	}
-	if dst = append(dst, e.challenge...); status == 401 {
+	if dst = e.appendHeld(dst); status == 401 {
 		dst = appendChallenge(dst, e)
 	}
 	dst = appendConnectionField(append(dst, h.added...), e, h.keepalive)

@@ -56,5 +56,21 @@ func AppendRedirect(dst []byte, e *Env, status int, url []byte, form ReplyForm) 
 	return appendRedirect(dst, e, status, url, form)
 }
 
+// SetGet makes $request_method GET, except for a HEAD: the request goes on to an error page, or to
+// where X-Accel-Redirect points.
+func (e *Env) SetGet() { e.asGet = !toHead(e) }
+
+// HoldLocation keeps the Location of a redirect to url for an error page that answers in its place.
+func (e *Env) HoldLocation(url []byte) {
+	line := appendLocation(e.borrow(), e, url)
+	e.heldLocation = e.keep(line)
+	e.giveBack(line)
+}
+
+// appendHeld appends the lines that the answer has from before its location was found.
+func (e *Env) appendHeld(dst []byte) []byte {
+	return append(append(dst, e.challenge...), e.heldLocation...)
+}
+
 // DropChallenge takes back what Auth.Challenge has said.
 func (e *Env) DropChallenge() { e.challenge = nil }

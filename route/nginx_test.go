@@ -407,7 +407,7 @@ map $arg_k $m {
 	~^r(?<tail>.*)$ "re:$tail:$1"; ~*^q "ci"; ~^rr never;
 }
 map $arg_h $hm {
-	hostnames; default none; h.test exact; .d.test dot; *.w.test wild; t.* tail; *.l.w.test longer; ~^re yes;
+	hostnames; default none; h.test exact; .d.test dot; *.w.test wild; t.* tail; *.l.w.test longer; ~^re|^$ yes;
 }
 map "$arg_k/$hm" $both { default "-$m-"; a/none combined; }
 map $both $nodefault { "combined" yes; }
@@ -423,7 +423,7 @@ server { listen unix:DIR/maps; return 200 "$m|$hm|$both|$nodefault"; }`
 		}},
 		{Source: "$arg_h", Name: "hm", Default: "none", Hostnames: true, Entries: []route.MapEntry{
 			{Pattern: "h.test", Value: "exact"}, {Pattern: ".d.test", Value: "dot"}, {Pattern: "*.w.test", Value: "wild"},
-			{Pattern: "t.*", Value: "tail"}, {Pattern: "*.l.w.test", Value: "longer"}, {Regexp: "^re", Value: "yes"},
+			{Pattern: "t.*", Value: "tail"}, {Pattern: "*.l.w.test", Value: "longer"}, {Regexp: "^re|^$", Value: "yes"},
 		}},
 		{Source: "$arg_k/$hm", Name: "both", Default: "-$m-", Entries: []route.MapEntry{
 			{Pattern: "a/none", Value: "combined"},

@@ -71,6 +71,17 @@ func (r *Return) Append(dst []byte, e *Env, form ReplyForm) []byte {
 	return dst
 }
 
+// HoldLocation is Env.HoldLocation with the URL of a redirect; false if it is none.
+func (r *Return) HoldLocation(e *Env) bool {
+	if !isRedirect(r.Code) {
+		return false
+	}
+	url := r.text.Append(e.borrow(), e)
+	e.HoldLocation(url)
+	e.giveBack(url)
+	return true
+}
+
 func (r *Return) appendText(dst []byte, e *Env, body []byte, form ReplyForm) []byte {
 	start := len(dst)
 	status := r.Code
@@ -112,18 +123,23 @@ func AppendSlashRedirect(dst []byte, e *Env, location *Location, form ReplyForm)
 // appendRedirect answers with a Location, which is made absolute if it begins with
 // "/" (absolute_redirect).
 func appendRedirect(dst []byte, e *Env, status int, url []byte, form ReplyForm) []byte {
-	location := e.borrow()
-	if len(url) > 0 {
-		location = append(location, "Location: "...)
-		if url[0] == '/' && e.absoluteRedirect() {
-			location = appendOrigin(location, e)
-		}
-		location = appendCleanURI(location, url)
-		location = append(location, "\r\n"...)
-	}
+	e.heldLocation = nil
+	location := appendLocation(e.borrow(), e, url)
 	dst = appendPage(dst, e, status, location, form)
 	e.giveBack(location)
 	return dst
+}
+
+// appendLocation appends the field of a redirect to url, unless that is empty.
+func appendLocation(dst []byte, e *Env, url []byte) []byte {
+	if len(url) == 0 {
+		return dst
+	}
+	dst = append(dst, "Location: "...)
+	if url[0] == '/' && e.absoluteRedirect() {
+		dst = appendOrigin(dst, e)
+	}
+	return append(appendCleanURI(dst, url), "\r\n"...)
 }
 
 // appendPage appends a head with fields, which are whole lines, and a page that says
@@ -149,7 +165,7 @@ func appendPage(dst []byte, e *Env, status int, fields []byte, form ReplyForm) [
 // appendReplyEnd appends what the heads of all answers of our own end with, to one that begins at
 // start.
 func appendReplyEnd(dst []byte, start int, e *Env, status int, form ReplyForm) []byte {
-	if dst = append(dst, e.challenge...); status == 401 {
+	if dst = e.appendHeld(dst); status == 401 {
 		dst = appendChallenge(dst, e)
 	}
 	dst = e.appendCarried(dst, status < 300)

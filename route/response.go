@@ -115,7 +115,9 @@ func (p *Proxy) appendResponse(dst []byte, e *Env, form *ResponseForm, added []b
 		dst = appendUpgradeOf(dst, e.RespHead, resp)
 		dst = append(dst, "Connection: upgrade\r\n"...)
 	} else {
-		dst = append(dst, e.challenge...)
+		if dst = append(dst, e.challenge...); resp.Count(httpparse.FieldLocation) == 0 {
+			dst = append(dst, e.heldLocation...)
+		}
 		dst = e.appendCarriedType(e.appendCarried(dst, true))
 		dst = appendBodyFields(dst, e, status, form.Framing)
 		// A 426 says which protocol it wants (RFC 9110 section 15.5.22).

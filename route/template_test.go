@@ -232,6 +232,37 @@ func TestUnderscoresInHeaders(t *testing.T) {
 	}
 }
 
+// What goes on to an error page is a GET, but a HEAD stays one; $request does not change.
+func TestRequestMethodOfAnErrorPage(t *testing.T) {
+	tmpl := compile(t, newCompiler(), "$request_method $request")
+	for method, want := range map[string]string{"POST": "GET POST / HTTP/1.1", "HEAD": "HEAD HEAD / HTTP/1.1"} {
+		e := newEnv(t, method+" / HTTP/1.1\r\nHost: a\r\n\r\n")
+		e.SetGet()
+		if got := string(tmpl.Append(nil, e)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestContentLengthOfChunks(t *testing.T) {
+	tmpl := compile(t, newCompiler(), "[$content_length]")
+	e := newEnv(t, get("/", "Transfer-Encoding: chunked"))
+	if got := string(tmpl.Append(nil, e)); got != "[]" {
+		t.Errorf("before the body was read: %s", got)
+	}
+	e.SetChunkedLength(12)
+	if got := string(tmpl.Append(nil, e)); got != "[12]" {
+		t.Errorf("once it was read: %s", got)
+	}
+	e.Reset()
+	if err := fill(e, get("/", "Content-Length: 3")); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(tmpl.Append(nil, e)); got != "[3]" {
+		t.Errorf("of the next request: %s", got)
+	}
+}
+
 func TestMapProblems(t *testing.T) {
 	entry := func(pattern, value string) []route.MapEntry {
 		return []route.MapEntry{{Pattern: pattern, Value: value}}

@@ -55,6 +55,9 @@ func varRequestMethod(dst []byte, e *Env, _ *varArg) ([]byte, bool) {
 	if e.Req == nil || e.Req.Method.Len() == 0 {
 		return dst, false
 	}
+	if e.asGet {
+		return append(dst, "GET"...), true
+	}
 	return append(dst, e.Req.Method.Of(e.Head)...), true
 }
 

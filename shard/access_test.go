@@ -150,7 +150,7 @@ func TestAccessWithoutAFile(t *testing.T) {
 	}
 	c.send(as("u:p", get("/x")))
 	c.status(500)
-	g.logged(g.errors, "no such file of users: "+g.users.Path())
+	g.logged(g.errors, `open() "`+g.users.Path()+`" failed (2: No such file or directory)`)
 	g.logged(g.errors, "a file of users can't be read: "+g.users.Path())
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/mirror"
 	"holdfast/route"
 )
 
@@ -211,5 +212,70 @@ func TestReplacedBodyHasTheBody(t *testing.T) {
 		u.want("[" + body + "]")
 		u.send(okAnswer)
 		c.status(200)
+	}
+}
+
+// What the location of a copy gives variables is no business of the request's.
+func TestMirrorLeavesVariablesAlone(t *testing.T) {
+	pool := mirror.NewPool(mirror.Options{ActiveMax: 8, QueueMax: 8, BytesMax: 1 << 20})
+	t.Cleanup(func() { pool.Close(deadline) })
+	field := []route.SetHeader{{Name: "X-Where", Value: "$limit_rate"}}
+	rate := func(value string) func(*route.RewriteBuilder) error {
+		return func(b *route.RewriteBuilder) error { return b.Set("limit_rate", value) }
+	}
+	r := newRig(t, site{options: func(o *Options) { o.Mirrors = pool }},
+		place{at: "/", up: 1, set: func(s *route.Settings) { s.Mirror = &route.Mirror{URIs: []string{"/copy"}} },
+			rewrite: rate("1000000"), proxySetField: field},
+		place{at: "=/copy", up: 2, rewrite: rate("2000000"), proxySetField: field})
+	c := r.client()
+	c.send(get("/x"))
+	u, copied := r.upstream(), r.upstream2()
+	if head := u.head(); !strings.Contains(head, "\r\nX-Where: 1000000\r\n") {
+		t.Errorf("request %q", head)
+	}
+	if head := copied.head(); !strings.Contains(head, "\r\nX-Where: 2000000\r\n") {
+		t.Errorf("copy %q", head)
+	}
+	copied.send(okAnswer)
+	u.send(okAnswer)
+	c.status(200)
+	r.eventually("the copy is over", func(*Shard) bool { return r.peer2.Active.Load() == 0 })
+}
+
+// Whatever form a request has, nobody but the judge hears of it before it was admitted.
+func TestJudgedInEveryForm(t *testing.T) {
+	for _, verdict := range []string{
+		"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 403 No\r\nX-Accel-Redirect: /x\r\nContent-Length: 0\r\n\r\n",
+		wsAnswer, // nobody has asked for it
+		"HTTP/1.1 302 No\r\nLocation: /x\r\n\r\n",
+		"HTTP/1.1 103 No\r\n\r\nHTTP/1.1 304 No\r\n\r\n",
+	} {
+		for _, request := range []string{
+			"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://a/x HTTP/1.1\r\nHost: b\r\n\r\n",
+			"HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /x HTTP/1.0\r\n\r\n", "GET //x/../y HTTP/1.1\r\nHost: a\r\n\r\n",
+			"GET /%6audge HTTP/1.1\r\nHost: a\r\nX-Accel-Redirect: /x\r\n\r\n", wsAsk,
+			"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(get("/y")),
+			"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 37\r\n\r\n" + get("/smuggled"),
+			"TRACE /x HTTP/1.1\r\nHost: a\r\n\r\n", "DELETE /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+		} {
+			r := newRig(t, site{}, place{at: "/", up: 2, set: judgedBy(t, "/judge")}, place{at: "=/judge", up: 1, insideOnly: true})
+			c := r.client()
+			c.send(request)
+			if strings.HasPrefix(request, "GET /%6a") { // not for clients
+				c.status(404)
+				continue
+			}
+			u := r.upstream()
+			u.judges(verdict)
+			method, _, _ := strings.Cut(request, " ")
+			if resp, _ := c.response(method); resp.StatusCode != 403 && resp.StatusCode != 500 {
+				t.Errorf("%q after %q: status %d", request, verdict, resp.StatusCode)
+			}
+			if n := r.peer2.Connects.Load(); n != 0 {
+				t.Errorf("%q after %q: the upstream was asked", request, verdict)
+			}
+			u.Close()
+		}
 	}
 }

@@ -91,7 +91,7 @@ func (sh *Shard) startProxy(s *Session, r *Request) {
 	}
 	handshake := r.judgeHandshake(sh.headBuf(r).B[:r.req.HeadLen])
 	switch {
-	case r.broken || r.cut && !r.asGet || r.sentHead && !r.replayable():
+	case r.broken || (r.cut || r.discarded && !r.proxy.ReplacesBody()) && !r.asGet || r.sentHead && !r.replayable():
 		// An error page at an upstream, for a request that can't be shown to it.
 		sh.replyError(s, r, r.failed)
 	case handshake != httpparse.OK:
@@ -142,7 +142,7 @@ func (sh *Shard) replyReturn(s *Session, r *Request, ret *route.Return) {
 		sh.closeUnanswered(s, r)
 		return
 	}
-	if ret.Empty() {
+	if ret.Empty() || r.pageFor(ret.Code) != nil && ret.HoldLocation(&r.env) {
 		sh.refuse(s, ret.Code)
 		return
 	}

@@ -102,6 +102,7 @@ func (sh *Shard) leaveExchange(s *Session, r *Request) {
 // been read of the body never will be: behind a GET it would be the next request.
 func (sh *Shard) dropBody(r *Request) {
 	r.asGet = true
+	r.env.SetGet()
 	if !sh.discardGlued(r) {
 		r.cut, r.keepDown, r.up.ended = true, false, true
 	}

@@ -58,6 +58,7 @@ type exchange struct {
 	raw        []byte
 	headLen    int
 	asked      int // how often an upstream had its head
+	verdict    int // on its subrequest; 0: none comes
 }
 
 // cuts reports whether the answer may end short.
@@ -71,7 +72,8 @@ func (x *exchange) cuts() bool {
 type trial struct {
 	*rig
 	seed  int64
-	pages bool
+	pages bool // a request may be sent elsewhere inside
+	accel bool // by an upstream
 	mu    sync.Mutex
 	byID  map[string]*exchange
 	conns []net.Conn
@@ -137,10 +139,45 @@ func newTrial(t *testing.T, seed int64) *trial {
 	if rnd.Intn(3) == 0 {
 		pages = nil
 	}
-	tr := &trial{seed: seed, pages: pages != nil, byID: map[string]*exchange{}}
+	accel := rnd.Intn(3) == 0
+	tr := &trial{seed: seed, pages: pages != nil || accel, accel: accel, byID: map[string]*exchange{}}
+	inner := st.set
+	var judged []func(*route.Settings)
+	for range 3 {
+		judge := func(*route.Settings) {}
+		if rnd.Intn(3) == 0 {
+			judge = judgedBy(t, pick(rnd, "/judge", "/judge", "/judge2", "/yes", "/file", "/none"))
+		}
+		judged = append(judged, judge)
+	}
+	slow := rnd.Intn(3) == 0
+	key, err := route.NewCompiler(route.Process{}, nil).NewLimitKey("all")
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.set = func(s *route.Settings) {
+		inner(s)
+		if s.Limits.ReqStatus = 503; slow {
+			s.Limits.Reqs = []route.LimitReq{{LimitKey: key, Burst: 1 << 40}}
+		}
+	}
+	st.options = func(o *Options) {
+		const perSecond = 300
+		o.Snapshot.RateZones = []RateZone{{Zone: o.Zones.OpenRate("all", "all", 1<<20), Rate: perSecond * 1000}}
+	}
+	own := "own$http_x_id"
 	tr.rig = newRig(t, st,
-		place{at: "/", up: 1, pages: pages, minor: pick[uint8](rnd, 0, 0, 0, 1)},
-		place{at: "@other", up: 2, pages: pages, minor: pick[uint8](rnd, 0, 0, 0, 1)}, place{at: "=/page", up: 2, pages: pages},
+		place{at: "/", up: 1, pages: pages, minor: pick[uint8](rnd, 0, 0, 0, 1), set: judged[0]},
+		place{at: "/again/", pages: pages, set: judged[1], rewrite: func(b *route.RewriteBuilder) error {
+			return b.Rule(route.RuleSpec{Pattern: "^/again(.*)$", Regexp: "^/again(.*)$", Replacement: "$1", Flag: route.RewriteLast})
+		}},
+		place{at: "/own/", up: 1, pages: pages, proxySetField: []route.SetHeader{{Name: "X-Place", Value: "own"}}, set: judged[1],
+			spec: func(p *route.ProxySpec) { p.SetBody = &own }},
+		place{at: "/bare/", up: 2, pages: pages, proxySetField: []route.SetHeader{{Name: "X-Place", Value: "bare"}}, set: judged[2],
+			spec: func(p *route.ProxySpec) { p.DropBody = true }},
+		place{at: "=/judge", up: 1, insideOnly: true}, place{at: "=/judge2", up: 2, insideOnly: true},
+		place{at: "=/yes", code: 204, insideOnly: true},
+		place{at: "@other", up: 2, pages: pages, minor: pick[uint8](rnd, 0, 0, 0, 1), set: judged[2]}, place{at: "=/page", up: 2, pages: pages},
 		place{at: "=/file", root: dir}, place{at: "=/large", root: dir}, place{at: "=/text", code: 200, text: "text"},
 		place{at: "/none", code: 404, pages: pages},
 		place{at: "/try", root: dir, tries: []string{"$uri"}, otherwise: "@other", pages: pages})
@@ -169,8 +206,13 @@ func (tr *trial) newExchange(rnd *rand.Rand, id string) *exchange {
 		x.do[i] = pick(rnd, "length", "length", "chunked", "chunked", "trailers", "close", "early", "earlyclose", "interim", "hints",
 			"404", "500", "nobody", "resethead", "resetbody", "cutlength", "cutchunked", "cuthead", "garbage", "badtrailer", "stale",
 			"large", "toomuch", "slow")
+		if tr.accel && rnd.Intn(3) == 0 {
+			x.do[i] = "accel" + pick(rnd, "@other", "/page", "/file", "/large", "/text", "/none", "/again/"+id, "/bare/"+id, "/own/"+id)
+		}
 	}
-	path := pick(rnd, "/"+id, "/"+id, "/"+id, "/none", "/try/"+id, "/file", "/large", "/text")
+	x.verdict = pick(rnd, 204, 204, 204, 204, 200, 401, 403, 500, 0)
+	path := pick(rnd, "/"+id, "/"+id, "/"+id, "/none", "/try/"+id, "/file", "/large", "/text",
+		"/again/"+id, "/own/"+id, "/bare/"+id)
 	n := pick(rnd, 0, 1, 7, 100, 999, 5000, 70<<10, 400<<10)
 	if x.method == "GET" || x.method == "HEAD" {
 		n = pick(rnd, 0, 0, 0, 5)
@@ -240,6 +282,13 @@ func (tr *trial) backend(c *net.TCPConn, which int) {
 		}
 		tr.mu.Lock()
 		x := tr.byID[req.Header.Get("X-Id")]
+		if x != nil && strings.HasPrefix(req.URL.Path, "/judge") {
+			tr.mu.Unlock()
+			if !tr.judgeIt(c, req, x) {
+				return
+			}
+			continue
+		}
 		do := ""
 		if x != nil {
 			if do = x.do[which]; x.asked > 1 {
@@ -261,14 +310,41 @@ func (tr *trial) backend(c *net.TCPConn, which int) {
 	}
 }
 
+// judgeIt answers a subrequest.
+func (tr *trial) judgeIt(c net.Conn, req *http.Request, x *exchange) (more bool) {
+	if req.Method != "GET" || req.ContentLength != 0 || len(req.TransferEncoding) > 0 || req.Header.Get("Expect") != "" {
+		tr.complain("a subrequest %s %s of %d bytes, expects %q", req.Method, req.RequestURI, req.ContentLength, req.Header.Get("Expect"))
+	}
+	text := ""
+	switch x.verdict {
+	case 0:
+		_, _ = io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 20")
+		return false
+	case 204:
+		text = "HTTP/1.1 204 Yes\r\n\r\n"
+	case 200:
+		text = "HTTP/1.1 200 Yes\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(decoy)
+	default:
+		text = fmt.Sprintf("HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n%s", x.verdict, len(decoy), decoy)
+	}
+	_, err := io.WriteString(c, text)
+	return err == nil
+}
+
 // readBody reads a request's body and compares it.
 func (tr *trial) readBody(req *http.Request, x *exchange, which int) (whole bool) {
 	body, err := io.ReadAll(req.Body)
 	want := x.body
-	if tr.pages && (req.Method == "GET" || req.Method == "HEAD") && req.ContentLength == 0 {
+	own := req.Header.Get("X-Place") == "own"
+	if tr.pages && (req.Method == "GET" || req.Method == "HEAD") && (req.ContentLength == 0 || own) {
 		want = nil // that of an error page
 	} else if req.Method != x.method || req.RequestURI == "/page" {
 		tr.complain("upstream %d: %s %s of %d bytes for %s %s", which, req.Method, req.RequestURI, req.ContentLength, x.method, x.id)
+	}
+	if own {
+		want = []byte("own" + x.id)
+	} else if req.Header.Get("X-Place") == "bare" {
+		want = nil
 	}
 	if err != nil {
 		if !bytes.HasPrefix(want, body) {
@@ -310,6 +386,9 @@ func (tr *trial) answer(c *net.TCPConn, req *http.Request, x *exchange, do strin
 	length := head("200 OK", fmt.Sprintf("Content-Length: %d\r\n", len(body)))
 	coded := head("200 OK", "Transfer-Encoding: chunked\r\n")
 	chunk := func(b []byte) string { return fmt.Sprintf("%x\r\n%s\r\n", len(b), b) }
+	if to, accelerates := strings.CutPrefix(do, "accel"); accelerates {
+		return tr.readBody(req, x, which) && put(head("200 OK", fmt.Sprintf("X-Accel-Redirect: %s\r\nContent-Length: %d\r\n", to, len(body))), string(body))
+	}
 	switch do {
 	case "early", "earlyclose":
 		ok := put(length, string(body))

@@ -8,14 +8,23 @@ import (
 // facts answers variables that are about the system.
 type facts Shard
 
-// Numbers are the connections of all shards.
+// Numbers are the connections of all shards. As in nginx the connection of a request that is being
+// logged is there, but neither writes any more nor waits yet.
 func (f *facts) Numbers() route.StubNumbers {
 	sh := (*Shard)(f)
 	if sh.opt.Totals == nil {
 		return route.StubNumbers{}
 	}
 	sh.publishTotals()
-	return sh.opt.Totals.sum()
+	n := sh.opt.Totals.sum()
+	switch {
+	case sh.logged == nil:
+	case sh.logged.state == Closed:
+		n.Active++
+	case sh.logged.state == Idle && n.Waiting > 0:
+		n.Waiting--
+	}
+	return n
 }
 
 // RealPath appends what path leads to.

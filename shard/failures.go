@@ -54,9 +54,10 @@ var failures = [...]struct {
 	failStatus: {502, observe.ReasonBadResponse, false, "", "", reading},
 }
 
-// What nginx says of an upstream that is too slow, and of what is done with an upstream.
+// What nginx says of who is too slow, and of what is done with an upstream.
 const (
-	timedOut = "upstream timed out (110: Connection timed out)"
+	timedOut       = "upstream timed out (110: Connection timed out)"
+	clientTimedOut = "client timed out (110: Connection timed out)"
 
 	connecting   = " while connecting to upstream"
 	shakingHands = " while SSL shakingHands to upstream"

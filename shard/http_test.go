@@ -472,7 +472,7 @@ func TestNextUpstream(t *testing.T) {
 	w.state(Idle)
 	w.eventually("both lines in the error log", func(*Shard) bool {
 		log := w.errors.String()
-		return strings.Contains(log, "connect() failed while connecting to upstream (111") &&
+		return strings.Contains(log, "connect() failed (111: Connection refused) while connecting to upstream") &&
 			strings.Contains(log, "[warn]") &&
 			strings.Contains(log, "upstream server temporarily disabled while connecting to upstream")
 	})

@@ -23,7 +23,7 @@ func (sh *Shard) enterIdle(s *Session, r *Request) (again bool) {
 		sh.timers.Set(s.slot, sh.nowMs+keepaliveMs)
 		return s.Down.Bits&relay.CanRead != 0
 	}
-	sh.endRequest(r)
+	sh.endRequest(s, r)
 	id, buf := sh.bufs.Get(max(len(ahead), int(r.server.Settings.ClientHeaderBufferSize)))
 	buf.W = copy(buf.B, ahead)
 	sh.dropBuffers(r)

@@ -228,7 +228,7 @@ func (sh *Shard) countPeerBytes(r *Request) {
 
 // endRequest books the end of a request and writes the access log lines of one whose
 // head was understood, or that got an answer.
-func (sh *Shard) endRequest(r *Request) {
+func (sh *Shard) endRequest(s *Session, r *Request) {
 	sh.countPeerBytes(r)
 	sh.forgetCount(r)
 	e := &r.env
@@ -259,12 +259,14 @@ func (sh *Shard) endRequest(r *Request) {
 	if r.quiet {
 		return
 	}
+	sh.logged = s
 	logs := r.settings().AccessLogs
 	for i := range logs {
 		if l := &logs[i]; l.Wanted(e) {
 			sh.logs[l.File].buf = l.Format.Append(sh.logs[l.File].buf, e)
 		}
 	}
+	sh.logged = nil
 }
 
 // statusClientClosed is nginx's status for a client that left before the answer.

@@ -75,18 +75,20 @@ func (sh *Shard) skipMirror(s *Session, m *route.Mirror) {
 // mirror sends a copy to each location. Nothing of that shows in the request.
 func (sh *Shard) mirror(s *Session, r *Request, m *route.Mirror) {
 	withBody := m.Body && !r.asGet && r.up.framing.Kind != httpparse.BodyNone
-	if withBody && !r.whole {
+	if withBody && (!r.whole || r.discarded) {
 		sh.skipMirror(s, m)
 		return
 	}
 	mark := r.env.Mark()
 	kept := target{r.location, r.proxy, r.group, r.peer, r.choice, r.tls, r.tlsName, r.identity}
 	for _, uri := range m.URIs {
+		variables := r.env.KeepVariables()
 		r.env.SetMirrored(uri)
 		if r.location = sh.mirrorLocation(s, r); r.location != nil && r.location.Proxy != nil {
 			sh.mirrorTo(s, r, withBody)
 		}
 		r.env.Return(&mark)
+		r.env.ReturnVariables(&variables)
 		r.location, r.proxy, r.group, r.peer = kept.location, kept.proxy, kept.group, kept.peer
 		r.choice, r.tls, r.tlsName, r.identity = kept.choice, kept.tls, kept.tlsName, kept.identity
 	}

@@ -149,6 +149,11 @@ func (sh *Shard) rewritten(s *Session, r *Request, done *route.Rewritten) (goOn 
 			sh.subAnswered(s, r, done.Status)
 			return false
 		}
+		if r.pageFor(done.Status) != nil { // as in nginx, with the Location of the redirect
+			r.env.HoldLocation(done.URL)
+			sh.refuse(s, done.Status)
+			return false
+		}
 		r.status = 0
 		form := sh.beginReply(s, r, done.Status)
 		sh.finishReply(s, r, done.Status, route.AppendRedirect(sh.out[:0], &r.env, done.Status, done.URL, form))

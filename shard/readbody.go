@@ -56,7 +56,9 @@ func (sh *Shard) takeGlued(s *Session, r *Request) bool {
 func (r *Request) holdsIt() bool { return r.mirrors || !r.replacesBody() }
 
 func (sh *Shard) holdBody(r *Request, payload, trailers []byte) {
-	if !r.holdsIt() {
+	if r.discarded || !r.holdsIt() && (!r.server.KeepsBody() || r.up.read > r.settings().ClientBodyBufferSize) {
+		r.discarded = r.discarded || r.up.read > 0
+		sh.putBuf(&r.body)
 		return
 	}
 	if len(payload) > 0 {
@@ -73,7 +75,7 @@ func (sh *Shard) bodyHeld(r *Request) {
 		return
 	}
 	r.whole = true
-	if r.server.KeepsBody() {
+	if r.server.KeepsBody() && !r.discarded {
 		r.env.KeepBody(sh.heldBody(r))
 	}
 	r.noteChunked()

@@ -56,21 +56,22 @@ type Request struct {
 	tunnelCount uint32 // number of the count that it is in because it may become a tunnel, 0: none
 	retrySec    int    // the delay that a refusal asks for, 0: the usual one
 
-	upgrade  httpparse.UpgradeKind
-	sentHead bool // the upstream may have some of this request
-	answered bool // a final status went to the client
-	keepDown bool // the client's connection may carry another request
-	keepUp   bool // so may the upstream's
-	askedUp  bool // the upstream was asked to switch
-	upFailed bool // no upstream answered
-	outcome  bool // the outcome of an upgrade was counted
-	quiet    bool // the access log has no line for it (tunnel_log)
-	gotBytes bool // the upstream has sent something in this try
-	whole    bool // all of the request body is at hand: it can be sent once more
-	cut      bool // the request body was not taken to its end
-	expects  bool // the client waits for a 100 before it sends its body
-	buffers  bool // the response may be read ahead of the client
-	asked100 bool // the upstream was asked for that 100
+	upgrade   httpparse.UpgradeKind
+	sentHead  bool // the upstream may have some of this request
+	answered  bool // a final status went to the client
+	keepDown  bool // the client's connection may carry another request
+	keepUp    bool // so may the upstream's
+	askedUp   bool // the upstream was asked to switch
+	upFailed  bool // no upstream answered
+	outcome   bool // the outcome of an upgrade was counted
+	quiet     bool // the access log has no line for it (tunnel_log)
+	gotBytes  bool // the upstream has sent something in this try
+	whole     bool // all of the request body is at hand: it can be sent once more
+	cut       bool // the request body was not taken to its end
+	discarded bool // some of it was read and not kept: no upstream can have it
+	expects   bool // the client waits for a 100 before it sends its body
+	buffers   bool // the response may be read ahead of the client
+	asked100  bool // the upstream was asked for that 100
 
 	phase      phase       // of the configuration that is asked next
 	check      uint8       // of the access phase that is asked next
@@ -207,7 +208,7 @@ func (sh *Shard) releaseRequest(s *Session) {
 		return
 	}
 	r := sh.cold(s)
-	sh.endRequest(r)
+	sh.endRequest(s, r)
 	sh.dropBuffers(r)
 	sh.closeFile(r)
 	i := s.request - 1

@@ -79,6 +79,7 @@ type Shard struct {
 	pooled     pooledList
 	requests   requestPool
 	addresses  addressCache
+	logged     *Session        // whose request is being logged
 	verified   *access.Checker // asks about credentials that were verified before
 	bindTurn   uint32          // connections with proxy_bind so far
 	orders     uint64          // verdicts on credentials so far

@@ -172,7 +172,7 @@ func TestStickyCookieOfAServerThatIsGone(t *testing.T) {
 		t.Errorf("a WebSocket went to %s (%d), cookie %q", back, status, set)
 	}
 	h.counted(2, 3, 0) // the first went to its server and failed there
-	h.logged(h.errors, "connect() failed while connecting to upstream")
+	h.logged(h.errors, "connect() failed (111: Connection refused) while connecting to upstream")
 }
 
 // server … drain: only requests that are bound to it go there.
@@ -277,7 +277,7 @@ func TestStickyLearnMovesASession(t *testing.T) {
 		}
 	}
 	h.counted(3, 0, 1) // the first went to its server and failed there, then the session moved
-	h.logged(h.errors, "connect() failed while connecting to upstream")
+	h.logged(h.errors, "connect() failed (111: Connection refused) while connecting to upstream")
 }
 
 // sticky learn, timeout=: a session that nobody has used for so long is forgotten.

@@ -103,7 +103,7 @@ func (sh *Shard) onHeadTimer(s *Session) {
 	sh.describePartial(s, sh.cold(s), httpparse.OK)
 	s.cause(observe.ReasonHeadTimeout, observe.SideClient)
 	sh.logError(s, observe.LevelInfo,
-		"client timed out (110: Connection timed out) while reading client request headers", nil)
+		clientTimedOut+" while reading client request headers", nil)
 	sh.refuse(s, 408)
 	sh.advance(s)
 }
@@ -147,7 +147,7 @@ func (sh *Shard) onExchangeTimer(s *Session) {
 func (sh *Shard) onBodyTimer(s *Session) {
 	s.trail = s.trail.Note(observe.SideClient, observe.EventTimeout)
 	s.cause(observe.ReasonBodyTimeout, observe.SideClient)
-	sh.logError(s, observe.LevelInfo, "client timed out while reading its body", nil)
+	sh.logError(s, observe.LevelInfo, clientTimedOut+" while reading its body", nil)
 	sh.cold(s).cut = true
 	sh.refuse(s, 408)
 	sh.advance(s)
@@ -177,7 +177,7 @@ func (sh *Shard) onAnswerTimer(s *Session) {
 
 func timeoutText(side observe.Side) string {
 	if side == observe.SideClient {
-		return "client timed out (110: Connection timed out) while sending to client"
+		return clientTimedOut + " while sending to client"
 	}
 	return timedOut + readingBody
 }

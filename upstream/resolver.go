@@ -183,6 +183,8 @@ func (r *Resolver) serve(what lookup, done func(Answer)) {
 		f.waiting = append(f.waiting, done)
 		r.mu.Unlock()
 		return
+	case len(r.flights) >= lookupsMax && usable:
+		answer = known.stale(ResolveBusy, failureAge) // strangers' names must not cost this one its answer
 	case len(r.flights) >= lookupsMax:
 		answer = Answer{Status: ResolveBusy}
 	default:
