@@ -38,7 +38,7 @@ func (sh *Shard) accept(i int) {
 			sh.counters.AcceptErrors++
 			l.paused, sh.acceptPaused = true, true
 			sh.houseSoon()
-			sh.logErrno(nil, observe.LevelAlert, "accept4() failed, accepting pauses", errno)
+			sh.logErrno(observe.LevelAlert, "accept4() failed, accepting pauses", errno)
 			return
 		}
 	}

@@ -47,7 +47,7 @@ func (sh *Shard) accessPhase(s *Session, r *Request) (goOn bool) {
 	}
 	if r.denied != 0 {
 		sh.logForbidden(s, r.denied)
-		sh.deny(s, r, r.denied)
+		sh.deny(s, r.denied)
 		return false
 	}
 	return true
@@ -64,7 +64,7 @@ func (sh *Shard) judged(s *Session, r *Request, v verdict, status int) (done, go
 		}
 	case denies:
 		if !r.settings().SatisfyAny {
-			sh.deny(s, r, status)
+			sh.deny(s, status)
 			return true, false
 		}
 		if r.denied != 401 && r.denied != 407 {
@@ -87,7 +87,7 @@ func (sh *Shard) accessChecked(s *Session, r *Request, v verdict, status int) {
 }
 
 // deny answers a request that may not come in.
-func (sh *Shard) deny(s *Session, r *Request, status int) {
+func (sh *Shard) deny(s *Session, status int) {
 	s.cause(observe.ReasonRefused, observe.SideProxy)
 	sh.refuse(s, status)
 }

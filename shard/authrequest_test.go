@@ -28,18 +28,18 @@ func newJudged(t *testing.T, st site) *world {
 	return newWorld(t, st)
 }
 
-// judges reads the subrequest on u and answers it.
-func (u *conn) judges(answer string) (head string) {
-	u.w.t.Helper()
-	if head = u.head(); !strings.HasPrefix(head, "GET /judge HTTP/1.1\r\n") {
-		u.w.t.Errorf("subrequest %q", head)
+// judges reads the subrequest on c and answers it.
+func (c *conn) judges(answer string) (head string) {
+	c.w.t.Helper()
+	if head = c.head(); !strings.HasPrefix(head, "GET /judge HTTP/1.1\r\n") {
+		c.w.t.Errorf("subrequest %q", head)
 	}
 	for _, field := range []string{"\r\nContent-Length:", "\r\nTransfer-Encoding:", "\r\nUpgrade:", "\r\nExpect:"} {
 		if strings.Contains(head, field) {
-			u.w.t.Errorf("subrequest %q has %q", head, field)
+			c.w.t.Errorf("subrequest %q has %q", head, field)
 		}
 	}
-	u.send(answer)
+	c.send(answer)
 	return head
 }
 

@@ -315,7 +315,7 @@ func (tr *trial) judgeIt(c net.Conn, req *http.Request, x *exchange) (more bool)
 	if req.Method != "GET" || req.ContentLength != 0 || len(req.TransferEncoding) > 0 || req.Header.Get("Expect") != "" {
 		tr.complain("a subrequest %s %s of %d bytes, expects %q", req.Method, req.RequestURI, req.ContentLength, req.Header.Get("Expect"))
 	}
-	text := ""
+	var text string
 	switch x.verdict {
 	case 0:
 		_, _ = io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 20")

@@ -19,7 +19,7 @@ func (sh *Shard) turn() {
 	sh.readClock()
 	if errno != 0 {
 		n = 0
-		sh.logErrno(nil, observe.LevelAlert, "epoll_pwait() failed", errno)
+		sh.logErrno(observe.LevelAlert, "epoll_pwait() failed", errno)
 	}
 	sh.counters.LoopTurns++
 	if n > 0 {
