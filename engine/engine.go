@@ -161,6 +161,7 @@ func (e *engine) abandon() {
 	if e.adminOn != nil {
 		_ = e.adminOn.Close()
 	}
+	e.closePools()
 	e.pid.remove()
 }
 
@@ -227,17 +228,24 @@ func (e *engine) serve(ctx context.Context) {
 		e.opt.Ready()
 	}
 	e.waitForEnd(ctx)
+	e.closePools()
+	if e.admin != nil {
+		closing, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = e.admin.Shutdown(closing)
+	}
+}
+
+// closePools ends what works for the shards on goroutines of its own.
+func (e *engine) closePools() {
 	if pool := e.handshakes.Load(); pool != nil {
 		pool.Close()
 	}
 	if pool := e.access.Load(); pool != nil {
 		pool.Close()
 	}
-	e.mirrors.Close(mirrorsEndAfter)
-	if e.admin != nil {
-		closing, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = e.admin.Shutdown(closing)
+	if e.mirrors != nil {
+		e.mirrors.Close(mirrorsEndAfter)
 	}
 }
 
