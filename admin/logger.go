@@ -31,13 +31,22 @@ func NewLogger(sink Swapper, level observe.Level) *Logger {
 
 // Log writes one line. Lines are limited for each format, as ErrorLog.Append says.
 func (l *Logger) Log(level observe.Level, format string, args ...any) {
-	if !l.log.Enabled(level) {
+	l.write(&observe.Entry{Level: level, Message: format, Text: fmt.Appendf([]byte{}, format, args...)})
+}
+
+// LogAlways writes one line, however many there are like it: one of a list that must be whole.
+func (l *Logger) LogAlways(level observe.Level, text string) {
+	l.write(&observe.Entry{Level: level, Message: text, Text: []byte(text), Always: true})
+}
+
+func (l *Logger) write(entry *observe.Entry) {
+	if !l.log.Enabled(entry.Level) {
 		return
 	}
 	now := time.Now().UnixNano()
-	entry := observe.Entry{NowNs: now, Level: level, Message: format, Text: fmt.Appendf([]byte{}, format, args...)}
+	entry.NowNs = now
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	line := l.log.AppendSuppressed(nil, now)
-	l.sink.Swap(l.log.Append(line, &entry))
+	l.sink.Swap(l.log.Append(line, entry))
 }

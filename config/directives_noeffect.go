@@ -29,6 +29,7 @@ func rows(support Support, groups []group) []Directive {
 // does here, so that a warning is enough.
 func noEffectDirectives() []Directive {
 	all := rows(NoEffect, []group{
+		{CtxMain, "there are no modules to load; what holdfast has is built in", `load_module`},
 		{CtxMain, "the kernel and the Go runtime place the threads", `worker_cpu_affinity worker_priority`},
 		{CtxMain | CtxEvents, "there is nothing of this kind to set", `debug_points env lock_file pcre_jit
 			ssl_engine ssl_object_cache_inheritable thread_pool timer_resolution worker_aio_requests
@@ -56,7 +57,7 @@ func noEffectDirectives() []Directive {
 			server_names_hash_max_size types_hash_bucket_size types_hash_max_size variables_hash_bucket_size
 			variables_hash_max_size`},
 		{ctxAll, noDisk, `client_body_in_file_only client_body_temp_path proxy_temp_file_write_size
-			proxy_temp_path`},
+			fastcgi_temp_path proxy_temp_path scgi_temp_path uwsgi_temp_path`},
 		{ctxAll, "a response head may have 64 KiB, whatever is written", `proxy_buffer_size`},
 		{ctxAll, "what is read is written on at once", `client_body_in_single_buffer proxy_busy_buffers_size
 			proxy_send_lowat subrequest_output_buffer_size`},

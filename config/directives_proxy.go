@@ -9,11 +9,11 @@ const noDisk = "bodies are never written to disk: what is larger than the buffer
 func proxyDirectives() []Directive {
 	return []Directive{
 		{
-			Name: "proxy_pass", Contexts: CtxLocation, Args: "http://address[uri]",
+			Name: "proxy_pass", Contexts: CtxLocation, Args: "http[s]://address[uri]",
 			Doc: "Where the requests of the location go: an address, unix:path:, or an upstream block.",
 			Deviation: "WebSocket upgrades pass without proxy_set_header Upgrade and Connection. " +
-				"Names are resolved when the configuration is read; a name that only a variable yields must be " +
-				"that of an upstream block.",
+				"Names are resolved when the configuration is read; one that only a variable yields is that of an " +
+				"upstream block, or is asked of the resolver.",
 			min: 1, max: 1, read: readProxyPass,
 		},
 		{

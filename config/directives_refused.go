@@ -14,7 +14,6 @@ const (
 // does, so that going on without them would be wrong.
 func refusedDirectives() []Directive {
 	return rows(Refused, []group{
-		{CtxMain, "there are no modules to load; remove it", `load_module`},
 		{CtxMain, hintLater, `google_perftools_profiles`},
 		{CtxMain, hintStream, `mail`},
 		{CtxStream | CtxStreamServer, "write proxy_pass to the address of the other server", `pass`},

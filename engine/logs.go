@@ -162,6 +162,13 @@ func (l *processLog) Log(level observe.Level, format string, args ...any) {
 	}
 }
 
+// LogAlways writes one line of a list that must be whole.
+func (l *processLog) LogAlways(level observe.Level, text string) {
+	if logger := l.now.Load(); logger != nil {
+		logger.LogAlways(level, text)
+	}
+}
+
 // use makes logs the error log.
 func (l *processLog) use(logs *errorLogs) { l.now.Store(admin.NewLogger(logs, logs.level)) }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -56,11 +57,11 @@ func (e *engine) reload(ctx context.Context) {
 	s.Finished, s.OK, s.Time, s.Problems = s.Started, err == nil, time.Now(), nil
 	for _, p := range problems {
 		s.Problems = append(s.Problems, p)
-		level := observe.LevelWarn
-		if err != nil {
-			level = observe.LevelError
+		level := observe.LevelError
+		if strings.Contains(p, ": warning: ") {
+			level = observe.LevelWarn
 		}
-		e.logger.Log(level, "reload: %s", p)
+		e.logger.LogAlways(level, p)
 	}
 	if err != nil {
 		s.Failures++

@@ -38,7 +38,7 @@ func (sh *Shard) accept(i int) {
 			sh.counters.AcceptErrors++
 			l.paused, sh.acceptPaused = true, true
 			sh.houseSoon()
-			sh.logErrno(observe.LevelAlert, "accept4() failed, accepting pauses", errno)
+			sh.logErrno("accept4() failed, accepting pauses", errno)
 			return
 		}
 	}

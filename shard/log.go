@@ -211,9 +211,9 @@ func requestLine(head []byte) []byte {
 	return head[:min(len(head), requestLineMax)]
 }
 
-// logErrno is logError for a failed system call that is about no session.
-func (sh *Shard) logErrno(level observe.Level, message string, errno sys.Errno) {
-	sh.logText(nil, level, message, appendErrno(append(append(sh.words(), message...), ' '), errno))
+// logErrno logs an alert about a failed system call that is about no session.
+func (sh *Shard) logErrno(message string, errno sys.Errno) {
+	sh.logText(nil, observe.LevelAlert, message, appendErrno(append(append(sh.words(), message...), ' '), errno))
 }
 
 // countPeerBytes adds what moved since the last call to the account of the peer.

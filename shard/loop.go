@@ -4,7 +4,6 @@ import (
 	"holdfast/internal/assert"
 	"holdfast/internal/sys"
 	"holdfast/internal/wheel"
-	"holdfast/observe"
 	"holdfast/relay"
 )
 
@@ -19,7 +18,7 @@ func (sh *Shard) turn() {
 	sh.readClock()
 	if errno != 0 {
 		n = 0
-		sh.logErrno(observe.LevelAlert, "epoll_pwait() failed", errno)
+		sh.logErrno("epoll_pwait() failed", errno)
 	}
 	sh.counters.LoopTurns++
 	if n > 0 {

@@ -109,7 +109,7 @@ func (sh *Shard) Done() <-chan struct{} { return sh.done }
 func (sh *Shard) Overloaded(errno sys.Errno) {
 	sh.Post(func(sh *Shard) {
 		sh.counters.AcceptErrors++
-		sh.logErrno(observe.LevelAlert, "accept4() failed", errno)
+		sh.logErrno("accept4() failed", errno)
 	})
 }
 

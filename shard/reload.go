@@ -155,7 +155,7 @@ func (sh *Shard) changeListeners(c *Change) {
 func (sh *Shard) registerListener(i int) {
 	l := &sh.listeners[i]
 	if errno := sh.poller.AddListener(l.fd, kindBit|uint64(i)<<32); errno != 0 {
-		sh.logErrno(observe.LevelAlert, "epoll_ctl() failed for a listener, which is closed", errno)
+		sh.logErrno("epoll_ctl() failed for a listener, which is closed", errno)
 		sys.Close(l.fd)
 		l.fd = -1
 	}
