@@ -79,6 +79,7 @@ func TestConnectMovesBulkBothWays(t *testing.T) {
 	if err := pump(c, 'u', 'd', size); err != nil {
 		t.Error(err)
 	}
+	b.served(t)
 }
 
 // Ports and hosts are judged before anything is resolved or connected to.
@@ -341,6 +342,7 @@ func TestConnectOverTLSMovesBulk(t *testing.T) {
 		if err := pump(c, 'u', 'd', size); err != nil {
 			t.Error(err)
 		}
+		b.served(t)
 		c.Close()
 	}
 }

@@ -137,6 +137,20 @@ func (s *rawServer) isOpen() bool {
 	return s.conns != nil
 }
 
+// served waits until play is through with every connection. A client that has got all its bytes
+// may be ahead of those it has sent: they must not be lost with a proxy that is stopped.
+func (s *rawServer) served(t *testing.T) {
+	t.Helper()
+	proc.Until(t, "the server to be through", func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if n := len(s.conns); n > 0 {
+			return fmt.Errorf("%d connections are open", n)
+		}
+		return nil
+	})
+}
+
 // connections is how many connections there were so far.
 func (s *rawServer) connections() int {
 	s.mu.Lock()

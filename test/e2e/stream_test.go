@@ -147,6 +147,7 @@ func TestStreamMovesBulkBothWays(t *testing.T) {
 		if err := pump(c, 'u', 'd', size); err != nil {
 			t.Error(err)
 		}
+		b.served(t)
 		c.Close()
 		if p.Kind != proc.Holdfast {
 			return

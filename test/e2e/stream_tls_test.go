@@ -73,6 +73,7 @@ func TestStreamTerminatesTLS(t *testing.T) {
 		if err := pump(c, 'u', 'd', size); err != nil {
 			t.Error(err)
 		}
+		b.served(t)
 	})
 }
 
@@ -101,6 +102,8 @@ func TestStreamRatesWithTLS(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	plain.served(t)
+	secured.served(t)
 	front.Close()
 	both.Close()
 }
@@ -184,6 +187,7 @@ func TestStreamSpeaksTLSToTheUpstream(t *testing.T) {
 			t.Error(err)
 		}
 		<-names
+		b.served(t)
 	})
 }
 
