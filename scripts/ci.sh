@@ -43,7 +43,7 @@ step make lint
 step make test
 step make race
 step make verify
-step make fuzz-smoke FUZZTIME="${FUZZTIME:-4s}"
+step make fuzz-smoke FUZZTIME="${FUZZTIME:-2s}"
 step make arm64
 step make churn DURATION=20s RATE=300
 step make bench-quick
