@@ -108,11 +108,7 @@ func (sh *Shard) leaveSubrequest(s *Session, r *Request) {
 func (sh *Shard) endSubrequest(s *Session, r *Request, framing httpparse.Framing, rest []byte) {
 	r.group.OK(r.peer)
 	r.group.Took(r.peer, r.env.UpstreamHeaderMs, r.env.UpstreamHeaderMs)
-	body := flow{}
-	body.begin(framing, false)
-	_, _, used, perr := body.decode(rest)
-	if perr == httpparse.OK && body.ended && used == len(rest) && s.Up.Bits&relay.RdHup == 0 &&
-		r.keepUp && r.resp.KeepAlive(r.env.RespHead) {
+	if r.cameWhole(framing, rest) && s.Up.Bits&relay.RdHup == 0 {
 		sh.poolUpstream(s, r)
 	}
 	sh.subAnswered(s, r, r.resp.Status)

@@ -60,7 +60,7 @@ const (
 	clientTimedOut = "client timed out (110: Connection timed out)"
 
 	connecting   = " while connecting to upstream"
-	shakingHands = " while SSL shakingHands to upstream"
+	shakingHands = " while SSL handshaking to upstream"
 	sending      = " while sending request to upstream"
 	reading      = " while reading response header from upstream"
 	readingBody  = " while reading upstream"
